@@ -1,0 +1,122 @@
+"""A server that speaks the OpenAI protocol, chat or plain completion.
+
+    Api("http://127.0.0.1:8080/v1", "none", "my-model", completion_mode=False, grammar="llama.cpp")
+
+It knows nothing of stages beyond the request it is given. A server that takes grammars (llama.cpp's own) is sent the
+request's; elsewhere the answer is free text, which the reader of the stage then has to fit to the grammar.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import openai
+
+from .engine import Completion, Request
+from .errors import EngineError
+
+MOST_STOPS = 4  # OpenAI refuses more; the lineage sent 7 to 11 (HTTP 400)
+
+
+class Api:
+    """One model at one address. `name` is the model's; keys are neither kept elsewhere nor shown."""
+
+    def __init__(
+        self,
+        address: str,
+        key: str,
+        model: str,
+        *,
+        completion_mode: bool = False,
+        grammar: Literal["none", "llama.cpp"] = "none",
+        send_stop: bool = True,
+        timeout_seconds: float = 120,
+        workers: int = 16,
+    ) -> None:
+        self.name, self.workers = model, workers
+        self._address, self._key, self._timeout = address, key or "none", timeout_seconds
+        self._completion_mode, self._grammar, self._send_stop = completion_mode, grammar, send_stop
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def start(self) -> None:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                base_url=self._address, api_key=self._key, timeout=self._timeout, max_retries=0
+            )
+
+    async def complete(self, request: Request) -> Completion:
+        """One exchange. Raises EngineError, retryable for what may pass: time-outs, 408, 409, 425, 429, 5xx, resets."""
+        await self.start()
+        assert self._client is not None
+        began = time.monotonic()
+        settings = self._settings(request)
+        try:
+            if self._completion_mode:
+                answer: Any = await self._client.completions.create(prompt=request.prompt, **settings)
+            else:
+                messages: Any = [{"role": m.role, "content": m.content} for m in request.messages]
+                answer = await self._client.chat.completions.create(messages=messages, **settings)
+        except openai.APIError as error:
+            raise self._explained(error) from None
+        return self._completion(answer, time.monotonic() - began)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        extra: dict[str, Any] = {}
+        if self._grammar == "llama.cpp":
+            extra = {"grammar": request.grammar.text, "cache_prompt": True, "min_p": sampling.min_p}
+        stop = list(request.stop[:MOST_STOPS]) if self._send_stop and self._completion_mode else []
+        return {
+            "model": self.name,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": request.seed,
+            **({"stop": stop} if stop else {}),
+            **({"extra_body": extra} if extra else {}),
+        }
+
+    def _completion(self, answer: Any, seconds: float) -> Completion:
+        choice = next(iter(getattr(answer, "choices", None) or ()), None)
+        text = None if choice is None else choice.text if self._completion_mode else choice.message.content
+        if text is None:
+            raise EngineError(f"{self._address} sent an answer without text", retryable=True)
+        usage = answer.usage
+        details = getattr(usage, "prompt_tokens_details", None)
+        return Completion(
+            text,
+            "length" if choice.finish_reason == "length" else "stop",
+            getattr(usage, "prompt_tokens", None) or 0,
+            getattr(details, "cached_tokens", None) or 0,
+            getattr(usage, "completion_tokens", None) or 0,
+            seconds,
+        )
+
+    def _explained(self, error: openai.APIError) -> EngineError:
+        """What happened and what to change, in one line each."""
+        status = getattr(error, "status_code", None)
+        said = " ".join(str(error).split()).replace(self._key, "***")[:300]
+        if isinstance(error, openai.APITimeoutError):
+            return EngineError(f"{self._address} gave no answer within {self._timeout:g} s", retryable=True)
+        if isinstance(error, openai.APIConnectionError):
+            return EngineError(
+                f"{self._address} cannot be reached ({error.__cause__ or said})",
+                retryable=True,
+                hint="Is the server running there, and is API.BASE_URL its address?",
+            )
+        retryable = status in (None, 408, 409, 425, 429) or (status or 0) >= 500
+        return EngineError(f"{self._address} answers {status or 'with an error'}: {said}", retryable=retryable, hint=HINTS.get(status or 0, ""))
+
+
+HINTS = {
+    400: "The server does not take a setting that was sent; see SYSTEM.STOP, API.GRAMMAR and SYSTEM.COMPLETION_MODE.",
+    401: "Is API.API_KEY right?",
+    403: "Is API.API_KEY allowed to use this model?",
+    404: "Does API.BASE_URL end in /v1, and does the server have the model of API.LOGICAL_MODEL?",
+}

@@ -1,0 +1,193 @@
+"""A step's items as the notebook shows them.
+
+A batch is a sequence of the records that go on to the next step. It shows itself: as an escaped HTML table with its
+ledger, reasons and votes where HTML is shown, as text elsewhere. It changes nothing.
+
+    vetted                      # the table
+    vetted.show("rejected")     # those rejected, each with its reason and its votes
+    vetted[0].question
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .records import Cast, Chunk, Conversation, Group, Ledger, Pair, Status
+from .step import Item, edited, ledger, passing
+from .store import Overlay
+
+ROWS = 20  # rows of a table that nobody asked for more of
+WIDTH = 100  # columns of a line of text
+SHORT = 300  # characters of a cell before the rest is folded away
+
+
+@dataclass(frozen=True)
+class Batch(Sequence[Any]):
+    """What the step `name` made. `notes` are for people: what is older, which acts no longer fit."""
+
+    name: str
+    items: Sequence[Item]
+    overlay: Overlay = field(default_factory=Overlay)
+    notes: tuple[str, ...] = ()
+    rows: int = ROWS
+
+    @property
+    def records(self) -> list[Any]:
+        """The records that go on to the next step."""
+        return list(passing(self.items, self.overlay))
+
+    @property
+    def ledger(self) -> Ledger:
+        return ledger(self.items, self.overlay)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.records[index]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.records)
+
+    def show(self, status: Status | None = None, rows: int = ROWS) -> Batch:
+        """The same batch, cut down to the items of one status; `rows` of them are shown."""
+        items = [item for item in self.items if status in (None, item.status(self.overlay))]
+        return Batch(self.name, items, self.overlay, self.notes, rows)
+
+    def reasons(self) -> dict[str, int]:
+        """How often each reason for rejection or failure came, the part before the colon, most frequent first."""
+        bad = [i.outcome.reason for i in self.items if i.status(self.overlay) in ("rejected", "failed")]
+        return dict(Counter(reason.split(":")[0] for reason in bad).most_common())
+
+    @property
+    def summary(self) -> str:
+        made = len(self.records)
+        kept = self.ledger.kept
+        more = f"; {made} {_what(self.records)} made" if made != kept else ""
+        return f"{self.name}: {self.ledger}{more}"
+
+    def __repr__(self) -> str:
+        lines = [self.summary, *(f"  note: {note}" for note in self.notes)]
+        for item in self.items[: self.rows]:
+            lines += [_line(item, self.overlay)]
+        return "\n".join(lines + self._more())
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p class='gm-note'>{html.escape(note)}</p>" for note in self.notes)
+        rows = "".join(_table_row(n, item, self.overlay) for n, item in enumerate(self.items[: self.rows], 1))
+        more = "".join(f"<p>{html.escape(line)}</p>" for line in self._more())
+        return (
+            f"<div class='gm-batch'>{STYLE}<p><b>{html.escape(self.summary)}</b></p>{notes}"
+            f"<table><thead><tr><th></th><th>status</th><th>what</th><th>why</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table>{more}</div>"
+        )
+
+    def _more(self) -> list[str]:
+        left = len(self.items) - self.rows
+        return [f"... and {left} more: {self.name}.show(rows={len(self.items)})"] if left > 0 else []
+
+
+STYLE = """<style>
+.gm-batch { font-size: 13px; max-width: 1100px; color: var(--jp-content-font-color1, inherit) }
+.gm-batch table { border-collapse: collapse; width: 100%; table-layout: fixed }
+.gm-batch td, .gm-batch th { text-align: left !important; vertical-align: top; padding: 4px 8px;
+  white-space: pre-wrap; overflow-wrap: anywhere; border-bottom: 1px solid var(--jp-border-color2, #ccc) }
+.gm-batch th:nth-child(1) { width: 28px } .gm-batch th:nth-child(2) { width: 72px }
+.gm-batch th:nth-child(4) { width: 34% }
+.gm-batch td details { display: block; margin: 2px 0 } .gm-batch summary { cursor: pointer }
+.gm-kept { color: var(--jp-success-color0, #2a7f2a) } .gm-rejected { color: var(--jp-error-color0, #b3261e) }
+.gm-failed { color: var(--jp-warn-color0, #9a5b00) } .gm-note { font-style: italic }
+</style>"""
+
+
+def _what(records: Sequence[Any]) -> str:
+    return {"Chunk": "chunks", "Pair": "pairs", "Cast": "casts", "Conversation": "conversations"}.get(
+        type(records[0]).__name__ if records else "", "records"
+    )
+
+
+def shown(record: Any) -> str:
+    """A record as text for people."""
+    match record:
+        case Chunk(text=text, source=source):
+            return f"{source}\n{text}"
+        case Pair(question=question, answer=answer, evidence=evidence):
+            proof = f"  [{', '.join(map(str, evidence))}]" if evidence else ""
+            return f"Q: {question}\nA: {answer}{proof}"
+        case Group(pairs=pairs):
+            return "\n".join(shown(pair) for pair in pairs)
+        case Cast(card="", answerer=answerer, asker=asker):
+            return f"{answerer} answers {asker}"
+        case Cast(card=card, scenario=scenario, asker=asker):
+            return f"{card}\nScenario with {asker}: {scenario}"
+        case Conversation(turns=turns):
+            return "\n".join(f"{turn.speaker}: {turn.text}" for turn in turns)
+    return str(record)
+
+
+def plain(text: str) -> str:
+    """The text without what would act on a screen: escape sequences, control and direction marks."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else "\ufffd" for c in text
+    )
+
+
+def _records(item: Item, overlay: Overlay) -> tuple[Any, ...]:
+    """What to show of an item: what goes on, else what was judged, else what went in."""
+    return item.passing(overlay) or tuple(edited(r, overlay) for r in item.outcome.records) or (item.input,)
+
+
+def _line(item: Item, overlay: Overlay) -> str:
+    first = " ".join(plain(" | ".join(shown(r) for r in _records(item, overlay))).split())
+    reason = " ".join(plain(item.outcome.reason).split())
+    line = f"  {item.status(overlay):9}{first}"
+    return _cut(line, WIDTH) + (f"\n           {_cut(reason, WIDTH - 11)}" if reason else "")
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "\u2026"
+
+
+def _table_row(number: int, item: Item, overlay: Overlay) -> str:
+    status = item.status(overlay)
+    acts = [kind for r in item.outcome.records for kind in _acts(r, overlay)]
+    mark = f"<br>{html.escape(', '.join(acts))}" if acts else ""
+    what = "<br>".join(_folded(shown(record)) for record in _records(item, overlay))
+    why = _folded(item.outcome.reason) + _votes(item)
+    return (
+        f"<tr><td>{number}</td><td class='gm-{status}'>{status}{mark}</td><td>{what}</td><td>{why}</td></tr>"
+    )
+
+
+def _acts(record: Any, overlay: Overlay) -> Iterator[str]:
+    if record.key in overlay.edits:
+        yield "edited"
+    if record.key in overlay.ruling:
+        yield f"{overlay.ruling[record.key]}ed"
+    if record.key in overlay.flags:
+        yield "flagged"
+
+
+def _folded(text: str) -> str:
+    safe = html.escape(plain(text[:SHORT]))
+    if len(text) <= SHORT:
+        return safe
+    return f"<details><summary>{safe}\u2026</summary>{html.escape(plain(text[SHORT:]))}</details>"
+
+
+def _votes(item: Item) -> str:
+    """One fold a check: how the votes fell, and inside each vote's reason."""
+    folds = []
+    marks = {True: "pass", False: "fail", None: "abstain"}
+    for verdict in item.outcome.verdicts:
+        counts = ", ".join(f"{n} {mark}" for mark, n in Counter(marks[v.passed] for v in verdict.votes).items())
+        reasons = "".join(f"<li>{marks[v.passed]}: {html.escape(plain(v.reason))}</li>" for v in verdict.votes)
+        tone = "kept" if verdict.passed else "rejected"
+        name = html.escape(verdict.check.removeprefix("check_"))
+        folds.append(f"<details><summary class='gm-{tone}'>{name}: {counts}</summary><ul>{reasons}</ul></details>")
+    return "".join(folds)

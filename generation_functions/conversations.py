@@ -1,0 +1,133 @@
+"""From pairs to conversations: groups, a cast for each, and the talk, held against its pairs in code.
+
+    groups([pair, pair, pair])  -> Group of up to 4 pairs of one chunk, in one of several orders
+    cast(Group)                 -> Cast: who answers (with a character card), who asks, in which scenario
+    write(Cast)                 -> Conversation | rejected: "turn 3 says 1870, which neither its pair nor its text has"
+
+In assistant mode there is no card and no scenario, and nothing is asked of a model for the cast.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import text
+from .checks import flaw_of_conversation
+from .errors import PromptError
+from .grammar import Reading
+from .prompts import find
+from .records import Cast, Conversation, Group, Outcome, Pair, Quotes, Turn, content_key
+from .stage import Ask
+
+GROUP_SIZE = 4  # pairs of one conversation, as in the lineage
+TRIES = 2  # a conversation that fails its checks is written once more
+ASSISTANT, USER = "AI Assistant", "User"
+RARE_INITIALS = "QXYZ"  # few names begin with them, so a model forced to them writes odd ones
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What characters are drawn from: for each axis its values, and given names for those who ask."""
+
+    axes: Mapping[str, Sequence[str]]
+    names: Sequence[str]
+
+    def drawn(self, draw: random.Random) -> str:
+        """One value of each axis: "temperament: patient; trade: ship's cook"."""
+        return "; ".join(f"{axis}: {draw.choice(values)}" for axis, values in self.axes.items())
+
+
+def load_traits(folders: Sequence[Path]) -> Traits:
+    """traits.yaml of the first folder that has it. Raises PromptError."""
+    file = find("traits.yaml", folders)
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise PromptError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
+    axes, names = (data.get("axes"), data.get("names")) if isinstance(data, dict) else (None, None)
+    if not isinstance(axes, dict) or not all(isinstance(v, list) and v for v in axes.values()):
+        raise PromptError(f"{file}: axes must hold a list of values for each trait")
+    if not isinstance(names, list) or len(names) < 2:
+        raise PromptError(f"{file}: names must be a list of at least two given names")
+    return Traits({str(axis): [str(v) for v in values] for axis, values in axes.items()}, [str(n) for n in names])
+
+
+def groups(pairs: Iterable[Pair], arrangements: int) -> list[Group]:
+    """Up to four pairs of a chunk together, each in up to `arrangements` different orders, the same ones each time."""
+    made = []
+    by_chunk: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_chunk.setdefault(pair.chunk.key, []).append(pair)
+    for members in by_chunk.values():
+        for first in range(0, len(members), GROUP_SIZE):
+            made += _arranged(members[first : first + GROUP_SIZE], arrangements)
+    return made
+
+
+def _arranged(pairs: Sequence[Pair], arrangements: int) -> list[Group]:
+    own_order, *others = itertools.permutations(pairs)
+    draw = random.Random(content_key([pair.key for pair in pairs]))
+    chosen = draw.sample(others, min(arrangements - 1, len(others)))
+    return [Group(order, number) for number, order in enumerate([own_order, *chosen])]
+
+
+async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Outcome:
+    """A character who can answer the group's questions, someone who asks, and where they meet. Four calls or none."""
+    if assistant:
+        return Outcome("kept", (Cast(group, ASSISTANT, USER),))
+    draw = random.Random(group.key)
+    source = text.describe(group.chunk.source)
+    about = {"text": group.chunk.text, "pairs": _as_values(group), "source": source, "traits": traits.drawn(draw)}
+    plan = await ask("plan_character", about)
+    values = {**about, "plan": plan.text("plan"), "initial": _initial(source, draw)}
+    character = await ask("write_character", values)
+    name, card = character.text("name").strip(), character.text("card").strip()
+    asker = draw.choice([other for other in traits.names if other.split()[0] not in name.split()])
+    scene = {"card": card, "name": name, "asker": asker, "pairs": _as_values(group)}
+    scenario_plan = (await ask("plan_scenario", scene)).text("plan")
+    scenario = (await ask("write_scenario", {**scene, "plan": scenario_plan})).text("scenario")
+    return Outcome("kept", (Cast(group, name, asker, card, scenario.strip(), scenario_plan.strip()),))
+
+
+def _initial(source: str, draw: random.Random) -> str:
+    """A capital to begin the character's name with, none of the source's, so that the author does not walk in."""
+    letters = [chr(n) for n in range(ord("A"), ord("Z") + 1) if chr(n) not in RARE_INITIALS]
+    return draw.choice([letter for letter in letters if letter not in source] or letters)
+
+
+async def write(cast: Cast, ask: Ask, *, quotes: Quotes) -> Outcome:
+    """The conversation, written once more where code finds a flaw. One or two calls."""
+    flaw: str | None = None
+    for attempt in range(TRIES):
+        conversation = Conversation(cast, _turns(cast, await ask(*_question(cast), draw=attempt)))
+        flaw = flaw_of_conversation(conversation, verbatim=quotes == "verbatim")
+        if not flaw:
+            return Outcome("kept", (conversation,))
+    return Outcome("rejected", (conversation,), str(flaw))
+
+
+def _question(cast: Cast) -> tuple[str, dict[str, Any]]:
+    pairs = _as_values(cast.group)
+    if not cast.card:
+        return "write_assistant_conversation", {"pairs": pairs}
+    values = {"card": cast.card, "scenario": cast.scenario, "plan": cast.plan}
+    return "write_conversation", {**values, "name": cast.answerer, "asker": cast.asker, "pairs": pairs}
+
+
+def _as_values(group: Group) -> list[dict[str, str]]:
+    return [{"question": pair.question, "answer": pair.answer} for pair in group.pairs]
+
+
+def _turns(cast: Cast, reading: Reading) -> tuple[Turn, ...]:
+    opening = reading.all("opens") if cast.card else []
+    turns = [Turn(cast.answerer, speech.strip()) for speech in opening]
+    for asks, answers in zip(reading.all("asks"), reading.all("answers"), strict=True):
+        turns += [Turn(cast.asker, asks.strip()), Turn(cast.answerer, answers.strip())]
+    return tuple(turns)

@@ -1,0 +1,103 @@
+"""What an engine is: text in, text out, and what it cost.
+
+An engine knows nothing of chunks, pairs or runs. It gets a Request, holds the answer to the request's grammar
+where it can, and gives a Completion:
+
+    Completion(text="Reason: The text gives the year.\\nVerdict: Accurate", finish="stop",
+               prompt_tokens=1204, cached_tokens=1130, completion_tokens=14, seconds=0.31)
+
+Local and Api have a module each; Sample, which needs no model, is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .grammar import Grammar
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn; 0 for top_k and min_p and 1 for top_p mean "off". Penalties are never used."""
+
+    max_tokens: int
+    temperature: float = 0.2
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model, in both forms: `messages` for chat, `prompt` for plain completion.
+
+    Everything but the last message is the same for all items of a stage, so engines can keep it in their cache;
+    `shared_prompt` is that part of `prompt`.
+    """
+
+    stage: str
+    messages: tuple[Message, ...]
+    prompt: str
+    shared_prompt: str
+    grammar: Grammar
+    sampling: Sampling
+    seed: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """`finish` is "length" when max_tokens or a deadline ended it: such a text is never taken as whole.
+
+    `cached_tokens` of the prompt were taken from an earlier call; seconds are wall time in the engine.
+    """
+
+    text: str
+    finish: Literal["stop", "length"]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+
+class Engine(Protocol):
+    """`name` is what the journal records as the answering model; `workers` is how many calls it takes at once."""
+
+    name: str
+    workers: int
+
+    async def start(self) -> None:
+        """Make ready to answer: load the model, reach the server. Raises EngineError. Cheap when it is ready."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Raises EngineError."""
+
+    async def close(self) -> None:
+        """Give everything back; the memory is free when this returns."""
+
+
+class Sample:
+    """Answers at random within the grammar, the same answer for the same seed. For tests, demonstrations and CI."""
+
+    name = "sample"
+    workers = 16
+
+    async def start(self) -> None:
+        pass
+
+    async def complete(self, request: Request) -> Completion:
+        await asyncio.sleep(0)
+        text = request.grammar.sample(random.Random(request.seed))
+        return Completion(text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4)
+
+    async def close(self) -> None:
+        pass

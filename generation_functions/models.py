@@ -1,0 +1,117 @@
+"""Which engine plays which role: the small model judges and writes pairs, the large one writes conversations.
+
+    models = Models(config)
+    engine = await models.ready("large")   # ends the small local model first, then loads the large one
+
+Nothing is loaded before the first call, so a run with nothing left to do loads no model at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from .api import Api
+from .config import COHERE_URL, Config
+from .engine import Engine, Sample
+from .errors import ConfigError
+from .local import Local, RopeScaling
+from .stage import Model
+
+Role = Literal["small", "large"]
+ROLES: tuple[Role, ...] = ("small", "large")
+
+
+class Models:
+    """The engines of a configuration, made when they are first needed; `say` hears what is being loaded."""
+
+    def __init__(self, config: Config, say: Callable[[str], None] = lambda line: None) -> None:
+        self._config, self._say = config, say
+        self._engines: dict[str, Engine] = {}
+        self._mode = config["SYSTEM.MODE"]
+
+    def check(self) -> None:
+        """Raises ConfigError for what can be seen wrong before anything is loaded."""
+        for role in ROLES if self._mode != "sample" else ():
+            self._made(role)
+
+    def model(self, role: Role) -> Model:
+        """What a step needs of a role; two roles with the same model share its engine."""
+        enforces = self._mode in ("local", "sample") or self._config["API.GRAMMAR"] != "none"
+        return Model(self.name(role), partial(self.ready, role), enforces)
+
+    def name(self, role: Role) -> str:
+        """The model as the configuration writes it; known before it is loaded."""
+        if self._mode == "sample":
+            return Sample.name
+        return str(self._either("API.LARGE_LOGICAL_MODEL", "API.LOGICAL_MODEL", role))
+
+    async def ready(self, role: Role) -> Engine:
+        """The role's engine, able to answer. Two local models are never in memory together. Raises EngineError."""
+        name = f"{self.name(role)} {self._address(role)}"
+        if name not in self._engines:
+            if self._mode == "local":
+                await self.close()
+                self._say(f"loading {self.name(role)}")
+            self._engines[name] = self._made(role)
+        await self._engines[name].start()
+        return self._engines[name]
+
+    async def close(self) -> None:
+        """End every engine; their memory is free when this returns."""
+        while self._engines:
+            await self._engines.popitem()[1].close()
+
+    def _made(self, role: Role) -> Engine:
+        config = self._config
+        if self._mode == "sample":
+            return Sample()
+        if not self.name(role):
+            raise ConfigError("API.LOGICAL_MODEL is empty: name a model")
+        if self._mode == "local":
+            return self._local(role)
+        address = self._address(role)
+        if not address:
+            raise ConfigError(f"API.BASE_URL is empty: SYSTEM.MODE {self._mode} needs the address of a server")
+        return Api(
+            address,
+            self._either("API.LARGE_API_KEY", "API.API_KEY", role),
+            self.name(role),
+            completion_mode=config["SYSTEM.COMPLETION_MODE"] is True,
+            grammar=config["API.GRAMMAR"],
+            send_stop=config["SYSTEM.STOP"],
+            timeout_seconds=config["API.TIMEOUT"],
+            workers=config["SYSTEM.CONCURRENCY_LIMIT"],
+        )
+
+    def _local(self, role: Role) -> Local:
+        config = self._config
+        key = "API.LARGE_LOGICAL_MODEL" if role == "large" and config["API.LARGE_LOGICAL_MODEL"] else "API.LOGICAL_MODEL"
+        file = config.path(key)
+        if not file.is_file():
+            raise ConfigError(f"{key}: there is no model file {file}; `make run` brings the default one")
+        rope = RopeScaling(
+            config["LOCAL.ROPE_SCALING"], config["LOCAL.ROPE_FREQ_BASE"], config["LOCAL.ROPE_FREQ_SCALE"]
+        )
+        completion_mode = config["SYSTEM.COMPLETION_MODE"]
+        return Local(
+            file,
+            context=config["LOCAL.CONTEXT"],
+            rope=rope,
+            gpu_layers=config["LOCAL.GPU_LAYERS"],
+            threads=config["LOCAL.THREADS"],
+            batch=config["LOCAL.BATCH"],
+            completion_mode=None if completion_mode == "auto" else completion_mode,
+        )
+
+    def _address(self, role: Role) -> str:
+        if self._mode in ("local", "sample"):
+            return ""
+        return str(self._either("API.LARGE_BASE_URL", "API.BASE_URL", role)) or (
+            COHERE_URL if self._mode == "cohere" else ""
+        )
+
+    def _either(self, large: str, small: str, role: Role) -> str:
+        value = self._config[large] if role == "large" else ""
+        return value or self._config[small]

@@ -1,0 +1,308 @@
+"""Stage files: what a model is asked, what it may answer, and how it is drawn.
+
+`prompts/check_accuracy.yaml` holds the system text, worked examples, the item's template, the GBNF grammar and the
+sampling of one stage; contents of the keys are described at `KEYS`. This module loads such a file, refuses one that
+could not work, and fills it with an item's values. It does not know engines or answers; what a step passes to each
+stage, and so what a stage file may use, is the table `STAGES`.
+
+    stage = load("check_accuracy", folders=[Path("prompts")])
+    request = stage.request({"text": "...", "question": "...", "answer": "..."}, seed=7)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from .engine import Message, Request, Sampling
+from .errors import OutputError, PromptError
+from .grammar import Grammar, alternatives, literal
+from .records import content_key
+
+# What a step passes: the names a stage file must use, then those it may use. `source` describes the file as far as
+# its name tells ("Title, by Author, published Year") and is for the variant `filenames`.
+STAGES: dict[str, tuple[str, str]] = {
+    "judge_paragraph": ("text", "source"),
+    "plan_questions": ("text count", "source"),
+    "write_pairs": ("text numbers count", "plan source"),
+    "check_question": ("text question", ""),
+    "check_relevance": ("text question answer", ""),
+    "check_accuracy": ("text question answer", "evidence"),
+    "rewrite_pair": ("text numbers question answer reason", "check kept source"),
+    "make_standalone": ("text question answer", "source"),
+    "plan_character": ("text traits", "pairs source"),
+    "write_character": ("plan initial", "text traits pairs source"),
+    "plan_scenario": ("card name asker pairs", ""),
+    "write_scenario": ("plan name asker", "card pairs"),
+    "write_conversation": ("card scenario name asker pairs", "plan"),
+    "write_assistant_conversation": ("pairs", ""),
+}
+
+# The fields that a step reads; the grammar must have a rule for each.
+FIELDS: dict[str, str] = {
+    "judge_paragraph": "reason verdict",
+    "plan_questions": "plan",
+    "write_pairs": "pair question answer evidence number",
+    "check_question": "reason verdict",
+    "check_relevance": "reason verdict",
+    "check_accuracy": "reason verdict",
+    "rewrite_pair": "question answer number",
+    "make_standalone": "reason verdict question answer",
+    "plan_character": "plan",
+    "write_character": "name card",
+    "plan_scenario": "plan",
+    "write_scenario": "scenario",
+    "write_conversation": "opens asks answers",
+    "write_assistant_conversation": "asks answers",
+}
+
+KEYS = {
+    "about": "one sentence for people",
+    "system": "the instruction; the same for every item",
+    "examples": "worked examples: `values` for the template and the `answer`",
+    "item": "the template of the item, filled for the examples and for the item itself",
+    "grammar": "GBNF; a $name in it becomes a literal, a list of alternatives, or a number",
+    "for_each_pair": "fragments that are written once for each pair, usable as $fragment in item and grammar",
+    "pass": "the verdict or verdicts that let the item through",
+    "payload": "fields that may not end on their length bound",
+    "sampling": "max_tokens, temperature, top_p, top_k, min_p",
+    "variants": "name of a variant -> the keys that it replaces",
+}
+REQUIRED_KEYS = ("system", "item", "grammar", "sampling")
+SAMPLING_KEYS = tuple(f.name for f in fields(Sampling))
+BLOCK_END = "\n\n###\n\n"  # stands between the blocks of the completion form; also a stop string there
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    values: Values
+    answer: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One loaded stage file; `version` changes with anything that could change an answer."""
+
+    name: str
+    file: str
+    system: str
+    examples: tuple[Example, ...]
+    item: str
+    grammar: str
+    grammar_line: int
+    for_each_pair: Mapping[str, str]
+    passing: frozenset[str]
+    payload: frozenset[str]
+    sampling: Sampling
+    version: str = field(default="")
+
+    def request(self, values: Values, *, seed: int, complaint: str = "") -> Request:
+        """The filled request. `complaint` is what was wrong with the last answer, told to the model again."""
+        item = self.fill(values)
+        if complaint:
+            item += f"\n(An earlier answer could not be used: {complaint})"
+        shared = "".join(block + BLOCK_END for block in self._shared_blocks())
+        return Request(
+            stage=self.name,
+            messages=(*self._shared_messages(), Message("user", item)),
+            prompt=shared + item + "\n",
+            shared_prompt=shared,
+            grammar=self.compiled(values),
+            sampling=self.sampling,
+            seed=seed,
+            stop=(BLOCK_END.rstrip(),),
+        )
+
+    def fill(self, values: Values) -> str:
+        """The item as the model sees it."""
+        return self._substitute(self.item, values, str_of).rstrip("\n")
+
+    def compiled(self, values: Values) -> Grammar:
+        """The grammar of the answer to this item. Raises GrammarError with the file's own line."""
+        return Grammar.compile(self._substitute(self.grammar, values, gbnf_of), self.file, self.grammar_line)
+
+    def placeholders(self) -> set[str]:
+        """Every $name that the file's templates use, fragments' own names taken apart."""
+        fragments = self.for_each_pair
+        names = names_in(self.item) | names_in(self.grammar)
+        for text in fragments.values():
+            names |= names_in(text) - {"n", "question", "answer"}
+        if fragments.keys() & (names_in(self.item) | names_in(self.grammar)):
+            names.add("pairs")
+        return names - fragments.keys()
+
+    def _substitute(self, template: str, values: Values, form: Any) -> str:
+        fragments = {name: self._each(text, values, form) for name, text in self.for_each_pair.items()}
+        filled = {name: form(value) for name, value in values.items() if name != "pairs"}
+        return Template(template).substitute({**filled, **fragments})
+
+    def _each(self, fragment: str, values: Values, form: Any) -> str:
+        shared = {name: form(value) for name, value in values.items() if name != "pairs"}
+        written = []
+        for n, pair in enumerate(values.get("pairs", ()), 1):
+            own = {name: form(value) for name, value in pair.items()}
+            written.append(Template(fragment).substitute({**shared, **own, "n": str(n)}))
+        return "".join(written)
+
+    def _shared_blocks(self) -> list[str]:
+        examples = [f"{self.fill(example.values)}\n{example.answer}" for example in self.examples]
+        return [self.system.strip(), *examples]
+
+    def _shared_messages(self) -> list[Message]:
+        messages = [Message("system", self.system.strip())]
+        for example in self.examples:
+            messages += [Message("user", self.fill(example.values)), Message("assistant", example.answer)]
+        return messages
+
+
+def str_of(value: Any) -> str:
+    """A value as a person would write it in running text."""
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def gbnf_of(value: Any) -> str:
+    """A value as GBNF: a literal, alternatives of literals, or a bare number."""
+    if isinstance(value, int):
+        return str(value)
+    return literal(value) if isinstance(value, str) else alternatives([str(v) for v in value])
+
+
+def names_in(template: str) -> set[str]:
+    return set(Template(template).get_identifiers())
+
+
+def load(name: str, folders: Sequence[Path], variants: Collection[str] = ()) -> Stage:
+    """The stage `name` from the first folder that has it, with those of its variants that are asked for.
+
+    Raises PromptError or GrammarError, with the file and, where there is one, the line.
+    """
+    file = find(f"{name}.yaml", folders)
+    text = file.read_text(encoding="utf-8")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PromptError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise PromptError(f"{file}: must hold the keys {', '.join(KEYS)}")
+    for variant in sorted(data.get("variants") or {}):
+        _check_keys(file, data["variants"][variant], where=f"variants.{variant}: ")
+        if variant in variants:
+            data = {**data, **data["variants"][variant]}
+    _check_keys(file, data)
+    stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))))
+    _check_names(stage)
+    _check_examples(stage)
+    return stage
+
+
+def find(file_name: str, folders: Sequence[Path]) -> Path:
+    """The first of the folders' files of that name. Raises PromptError that names every place looked at."""
+    for folder in folders:
+        if (folder / file_name).is_file():
+            return folder / file_name
+    looked = " nor ".join(str(folder / file_name) for folder in folders)
+    raise PromptError(f"neither {looked} is there" if len(folders) > 1 else f"{looked} is not there")
+
+
+def _check_keys(file: Path, data: Any, where: str = "") -> None:
+    if not isinstance(data, dict):
+        raise PromptError(f"{file}: {where}must hold keys of a stage file: {', '.join(KEYS)}")
+    for key in data:
+        if key not in KEYS:
+            raise PromptError(f"{file}: {where}{key} is not a key of a stage file; those are {', '.join(KEYS)}")
+    missing = [key for key in REQUIRED_KEYS if not data.get(key)]
+    if missing and not where:
+        raise PromptError(f"{file}: {missing[0]} is missing: {KEYS[missing[0]]}")
+
+
+def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int) -> Stage:
+    passing = data.get("pass", ())
+    return Stage(
+        name=name,
+        file=str(file),
+        system=_text(file, "system", data["system"]),
+        examples=tuple(_examples(file, data.get("examples") or ())),
+        item=_text(file, "item", data["item"]),
+        grammar=_text(file, "grammar", data["grammar"]),
+        grammar_line=grammar_line,
+        for_each_pair=dict(data.get("for_each_pair") or {}),
+        passing=frozenset([passing] if isinstance(passing, str) else passing),
+        payload=frozenset(data.get("payload") or ()),
+        sampling=_sampling(file, data["sampling"]),
+        version=content_key({key: value for key, value in data.items() if key not in ("about", "variants")}),
+    )
+
+
+def _text(file: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise PromptError(f"{file}: {key} must be text, not {type(value).__name__}")
+    if not Template(value).is_valid():
+        raise PromptError(f"{file}: {key} has a $ that is neither a $name nor $$")
+    return value
+
+
+def _examples(file: Path, listed: Iterable[Any]) -> Iterable[Example]:
+    for number, example in enumerate(listed, 1):
+        if not isinstance(example, dict) or set(example) != {"values", "answer"}:
+            raise PromptError(f"{file}: example {number} must have `values` and `answer`")
+        yield Example(example["values"], str(example["answer"]).rstrip("\n"))
+
+
+def _sampling(file: Path, given: Any) -> Sampling:
+    if not isinstance(given, dict):
+        raise PromptError(f"{file}: sampling must hold {', '.join(SAMPLING_KEYS)}")
+    for key, value in given.items():
+        if key not in SAMPLING_KEYS:
+            raise PromptError(f"{file}: sampling.{key} is not known; known are {', '.join(SAMPLING_KEYS)}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise PromptError(f"{file}: sampling.{key} must be a number from 0 up, not {value!r}")
+    if not given.get("max_tokens"):
+        raise PromptError(f"{file}: sampling.max_tokens is missing")
+    return Sampling(**given)
+
+
+def _check_names(stage: Stage) -> None:
+    if stage.name not in STAGES:
+        raise PromptError(f"{stage.file}: no step asks a stage {stage.name}; those are {', '.join(STAGES)}")
+    required, optional = (set(names.split()) for names in STAGES[stage.name])
+    used = stage.placeholders()
+    for name in sorted(used - required - optional):
+        gives = ", ".join(f"${n}" for n in sorted(required | optional))
+        raise PromptError(f"{stage.file}: asks for ${name}; the step gives {gives}")
+    for name in sorted(required - used):
+        raise PromptError(f"{stage.file}: does not use ${name}, without which the model cannot answer")
+
+
+def _check_examples(stage: Stage) -> None:
+    """Every worked example must fill the template and obey the grammar; the grammar must have the fields read."""
+    for number, example in enumerate(stage.examples, 1):
+        where = f"{stage.file}: example {number}"
+        missing = stage.placeholders() - set(example.values)
+        if missing:
+            raise PromptError(f"{where} has no value for ${min(missing)}")
+        compiled = stage.compiled(example.values)
+        lacking = [name for name in FIELDS[stage.name].split() if name not in compiled.fields]
+        if lacking:
+            raise PromptError(f"{stage.file}: grammar has no rule {lacking[0]}, which the step reads")
+        try:
+            compiled.read(example.answer, stage.payload)
+        except OutputError as error:
+            raise PromptError(f"{where} does not follow the grammar: {error}") from None
+        if unknown := stage.payload - compiled.fields:
+            raise PromptError(f"{stage.file}: payload names {min(unknown)}, which the grammar has no rule for")
+    if not stage.examples:
+        raise PromptError(f"{stage.file}: examples is empty: a small model copies outlines, it needs a worked example")
+
+
+def _line_of(text: str, grammar: str) -> int:
+    """The line of the file on which the grammar's text begins; 1 where YAML wrote it in some other way."""
+    first = grammar.strip("\n").split("\n", 1)[0].strip()
+    lines = text.split("\n")
+    return next((n for n, line in enumerate(lines, 1) if first and line.strip() == first), 1)

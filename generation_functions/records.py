@@ -1,0 +1,228 @@
+"""The records that pass from step to step, frozen, with a key made from their content.
+
+They know nothing of engines, files or the run. A pair, as its JSON has it:
+
+    {"chunk": "1c9f04e2ab37", "question": "Why is raw honey slow to spoil?",
+     "answer": "It holds too little water for yeasts to grow.", "evidence": [2]}
+
+A key is the first 16 hex digits of the SHA-256 of that content: the same content has the same key on every
+machine, so a run knows what it has done already, and editing one sentence changes just the keys that stand on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+KEY_DIGITS = 16  # 64 bits: one accidental collision expected among 5 billion items
+
+Status = Literal["kept", "rejected", "failed", "pending"]
+Quotes = Literal["verbatim", "free"]
+
+
+def content_key(*content: Any) -> str:
+    """The key of JSON-able content; strings, numbers, lists and dicts of them."""
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence as prompts show it, and where it stands.
+
+    `start` and `end` count characters of the decoded source with line ends as "\\n" and no byte-order mark, which is
+    what Python's open() gives. The text between them differs from `text` only in white space.
+    """
+
+    text: str
+    start: int
+    end: int
+    opens_paragraph: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole sentences of one source; a sentence longer than a chunk comes in pieces, each a Sentence here.
+
+    `source` is the file's path below PATH.INPUT. `repeat` tells apart chunks of one source with the same text
+    (0 for the first), so that their keys differ although offsets, which shift with every edit, are not in the key.
+    """
+
+    source: str
+    sentences: tuple[Sentence, ...]
+    repeat: int = 0
+
+    @property
+    def text(self) -> str:
+        return self._joined(s.text for s in self.sentences)
+
+    @property
+    def numbered(self) -> str:
+        """The text with each sentence's number before it: "[1] Salt dissolves. [2] Sand does not."."""
+        return self._joined(f"[{n}] {s.text}" for n, s in enumerate(self.sentences, 1))
+
+    @property
+    def key(self) -> str:
+        return content_key("chunk", self.source, self.text, self.repeat)
+
+    @property
+    def start(self) -> int:
+        return self.sentences[0].start
+
+    @property
+    def end(self) -> int:
+        return self.sentences[-1].end
+
+    def _joined(self, texts: Any) -> str:
+        parts: list[str] = []
+        for sentence, text in zip(self.sentences, texts, strict=True):
+            if parts:
+                parts.append("\n\n" if sentence.opens_paragraph else " ")
+            parts.append(text)
+        return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question, its answer, and the numbers (from 1) of the chunk's sentences that prove it."""
+
+    chunk: Chunk
+    question: str
+    answer: str
+    evidence: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return content_key("pair", self.chunk.key, self.question, self.answer)
+
+    @property
+    def proof(self) -> str:
+        """The sentences named as evidence, in the order of the text."""
+        return " ".join(self.chunk.sentences[n - 1].text for n in self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One opinion on a pair; `passed` is None where the answer could not be used (an abstention is not a no)."""
+
+    check: str
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the majority of votes says of one check."""
+
+    check: str
+    passed: bool
+    votes: tuple[Vote, ...]
+
+    @property
+    def reason(self) -> str:
+        """The first reason given by the side that won; "votes are tied" where nobody did."""
+        winning = [vote.reason for vote in self.votes if vote.passed is self.passed]
+        return winning[0] if winning else "votes are tied"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Up to four pairs of one chunk, in the order in which one conversation takes them up.
+
+    `arrangement` is 0 for the order of the text and counts the other orders that are taken.
+    """
+
+    pairs: tuple[Pair, ...]
+    arrangement: int = 0
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.pairs[0].chunk
+
+    @property
+    def key(self) -> str:
+        return content_key("group", [pair.key for pair in self.pairs], self.arrangement)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who talks, and where: `answerer` knows the text, `asker` asks. Card and scenario are empty in assistant mode."""
+
+    group: Group
+    answerer: str
+    asker: str
+    card: str = ""
+    scenario: str = ""
+    plan: str = ""
+
+    @property
+    def key(self) -> str:
+        return content_key(
+            "cast", self.group.key, self.answerer, self.asker, self.card, self.scenario, self.plan
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    cast: Cast
+    turns: tuple[Turn, ...]
+
+    @property
+    def key(self) -> str:
+        return content_key("conversation", self.cast.key, [[t.speaker, t.text] for t in self.turns])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step made of one input.
+
+    `records` go on when it is kept; those of a rejected item are what was judged, so that a person can still accept
+    it. `reason` says why it was rejected or what failed, `verdicts` are all that were taken, in their order.
+    """
+
+    status: Status
+    records: tuple[Any, ...] = ()
+    reason: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person did to the record with key `key` that `step` made: edit (with `changes`), accept, reject, ..."""
+
+    step: str
+    key: str
+    kind: Literal["edit", "accept", "reject", "flag", "undo"]
+    changes: tuple[tuple[str, str], ...] = ()
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """kept + rejected + failed + pending = the items that went into a step."""
+
+    kept: int = 0
+    rejected: int = 0
+    failed: int = 0
+    pending: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.kept + self.rejected + self.failed + self.pending
+
+    def plus(self, status: Status) -> Ledger:
+        return replace(self, **{status: getattr(self, status) + 1})
+
+    def __str__(self) -> str:
+        parts = [f"{self.kept} kept", f"{self.rejected} rejected", f"{self.failed} failed"]
+        if self.pending:
+            parts.append(f"{self.pending} pending")
+        return f"{self.total} in: " + ", ".join(parts)

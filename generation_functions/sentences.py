@@ -1,0 +1,301 @@
+"""The sentences of a plain text: its licence cut off, its paragraphs found in wrapped lines, long ones split.
+
+Knows text and nothing else. A text as it comes, and its sentences (the last column: opens_paragraph):
+
+    "CHAPTER I\\n\\nSalt draws the water\\nout of meat, e.g. of ham.  It cures."
+    0   9   CHAPTER I                                      True
+    11  57  Salt draws the water out of meat, e.g. of ham. True
+    59  68  It cures.                                      False
+
+Punkt (Kiss and Strunk, 2006) decides where a sentence ends; it learns from the text itself and downloads nothing.
+Only white space is changed, so a sentence can always be found again where it stood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from .records import Sentence
+
+LONGEST_LICENCE = 30_000  # characters; Project Gutenberg's are below 20,000, so more than this outside is kept as text
+TRAINING = 2_000_000  # characters of a text that Punkt learns from: 7 s of work, and the rest would hardly add to it
+WIDEST_WRAP = 160  # characters; nobody wraps wider, so a longer line is a paragraph of its own
+
+ABBREVIATIONS = frozenset(  # as they stand before a period; Punkt finds the text's own besides
+    "abbr adj adm anon approx apr apt assn assoc asst aug ave b.a b.c b.c.e a.d a.m p.m bldg blvd bros c c.e ca capt "
+    "cent cf ch chap chs cmdr co col comdr corp cpl ct d.c d.h dec dept dist div dr e.g ed eds edn eq eqn eqs esp esq "
+    "est etc excl ext feb fig figs ff ft gen gov govt hon hr hrs i.e ibid inc incl jan jr jul jun kg km lat lb lbs "
+    "lieut lt ltd m.a m.d maj messrs mgr min mins misc mlle mm mme mr mrs ms mss mt mts n.b nos nov obs oct op orig oz "
+    "p ph.d pl pp pres proc prof pt pts pub publ pvt q.v qt resp rev rpm sc sec secs sep sept seq ser sgt soc sp sq sr "
+    "st ste supp supt temp tel trans transl u.k u.n u.s u.s.a u.s.s.r univ usw viz vol vols vs wt yd yr yrs z.b "
+    "bzw".split()
+)
+NEVER_LAST = frozenset(  # those that no sentence ends with
+    "approx capt cf dr e.g eq eqs fig figs gov hon i.e lieut lt maj messrs mlle mme mr mrs ms pp prof rev sgt supt viz "
+    "vs".split()
+)
+
+
+def find_sentences(text: str, size: int) -> Iterator[Sentence]:
+    """All sentences of `text` in order; one that is longer than `size` characters comes in pieces."""
+    bodies = _without_licence(text)
+    punkt = _learn("\n\n".join(text[start:end] for start, end in bodies))
+    for start, end in bodies:
+        blocks = list(_blocks(text, start, end))
+        widths = sorted(len(line.text) for block in blocks for line in block)
+        page = widths[len(widths) * 9 // 10] if widths else 0
+        for block in blocks:
+            for paragraph in _paragraphs(block, min(page, 100)):
+                yield from _sentences_of(text, paragraph, punkt, size)
+
+
+_LICENCE = re.compile(
+    r"^[ \t]*(?:"
+    r"(?P<head>\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG[^*]{0,400}\*{3}|\*END\*? ?THE SMALL PRINT!)[^\n]*"
+    r"(?:\s*(?:E-text prepared|Produced|Transcribed|This e-?text was (?:produced|prepared)) by[^\n]*"
+    r"(?:\n[^\n]*\S[^\n]*)*)?"
+    r"|\*{3} ?END OF TH(?:E|IS) PROJECT GUTENBERG[^*]{0,400}\*{3}|End of (?:the |this )?Project Gutenberg)",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def _without_licence(text: str) -> list[tuple[int, int]]:
+    """Start and end of what stands between Project Gutenberg's head and tail; a file may hold several books."""
+    marks = [(0, 0, "")]
+    marks += [(m.start(), m.end(), "head" if m["head"] else "tail") for m in _LICENCE.finditer(text)]
+    marks += [(len(text), len(text), "")]
+    bodies = []
+    for (_, start, before), (end, _, after) in pairwise(marks):
+        is_licence = (before == "tail" or after == "head") and end - start <= LONGEST_LICENCE
+        if not is_licence and text[start:end].strip():
+            bodies.append((start, end))
+    return bodies or [(0, len(text))]
+
+
+# Characters that Punkt, in its older versions, does not know for what they are; one for one, so offsets stay.
+_PLAIN = str.maketrans("“”«»„‘’_\xa0؟।۔", "\"\"\"\"\"''' ?..")
+
+
+def _learn(text: str) -> Any:
+    """Punkt with what it learned from this text alone: its abbreviations, collocations and sentence openers."""
+    from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer  # 0.6 s, and most commands split nothing
+
+    trainer = PunktTrainer()
+    # NLTK gives up on a line that takes it more than 5 s, so long lines are broken for it.
+    trainer.train(re.sub(r"([^\n]{1000}\S*) ", r"\1\n", text[:TRAINING].translate(_PLAIN)))
+    learned = trainer.get_params()
+    learned.abbrev_types |= ABBREVIATIONS
+    # Numbered headings teach it that "1. The" belongs together, and then "in 1906. The" does, too.
+    learned.collocations = {pair for pair in learned.collocations if pair[0] != "##number##"}
+    return PunktSentenceTokenizer(learned)
+
+
+# Paragraphs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that is not blank, its indentation kept and its end trimmed, and where it starts."""
+
+    start: int
+    text: str
+
+    @property
+    def indent(self) -> int:
+        return len(self.text) - len(self.text.lstrip())
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paragraph:
+    """What stands together, from its first character to its last. `keeps_lines`: the line ends mean something."""
+
+    start: int
+    end: int
+    keeps_lines: bool
+
+
+def _blocks(text: str, start: int, end: int) -> Iterator[list[_Line]]:
+    """The lines between blank lines."""
+    block: list[_Line] = []
+    for raw in text[start:end].split("\n"):
+        if raw.strip():
+            block.append(_Line(start, raw.rstrip()))
+        elif block:
+            yield block
+            block = []
+        start += len(raw) + 1
+    if block:
+        yield block
+
+
+def _paragraphs(block: list[_Line], page: int) -> Iterator[_Paragraph]:
+    """The list items, and within them the paragraphs, of a block; `page` is how wide the text's long lines are.
+
+    A line end is a mere wrap where the next line's first word would not have fitted into the longest line.
+    """
+    width = max((len(line.text) for line in block if len(line.text) <= WIDEST_WRAP), default=0)
+    kinds = Counter(_bullet(line) for line in block)
+
+    def room(before: _Line, line: _Line) -> float:
+        """How full the line would be with the next word, 1.0 for as wide as the block."""
+        return (len(before.text) + 1 + len(_first_word(line))) / max(width, 1)
+
+    def starts_item(before: _Line, line: _Line) -> bool:
+        if max(len(before.text), len(line.text)) > WIDEST_WRAP or before.text.startswith("#"):
+            return True
+        bullet = _bullet(line)
+        return bool(bullet) and (room(before, line) <= 1 or (bullet in "1*•" and kinds[bullet] > 1))
+
+    for item in _split(block, starts_item):
+        rooms = [room(before, line) for before, line in pairwise(item)]
+        if _keeps_lines(item, rooms, width / max(page, 1)):
+            yield _Paragraph(item[0].start + item[0].indent, item[-1].end, True)
+            continue
+        margin = Counter(line.indent for line in item).most_common(1)[0][0]
+
+        def starts_paragraph(before: _Line, line: _Line, margin: int = margin) -> bool:
+            slack = room(before, line)
+            is_indented = line.indent >= margin + 2 > before.indent
+            return slack <= 0.6 or (slack <= 0.85 and _ENDED.search(before.text) is not None) or is_indented
+
+        for lines in _split(item, starts_paragraph):
+            yield _Paragraph(lines[0].start + lines[0].indent, lines[-1].end, False)
+
+
+_ENDED = re.compile(r"[.!?:。！？][)\]\"'”’»_*]*$")
+_BULLET = re.compile(r"\s*(?:(#)|([-+*•·‣◦–—])|[(\[]?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)\]])\s+\S")
+_CJK = r"\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
+_FIRST_WORD = re.compile(rf"\s*([{_CJK}]|\S+)")
+
+
+def _bullet(line: _Line) -> str:
+    """What kind of list item the line opens: "1" for numbers, "a" for letters, the bullet itself, or ""."""
+    found = _BULLET.match(line.text)
+    if not found:
+        return ""
+    heading, bullet, label = found.groups()
+    return heading or bullet or ("1" if label.isdigit() else "a")
+
+
+def _first_word(line: _Line) -> str:
+    found = _FIRST_WORD.match(line.text)
+    return found[1] if found else ""
+
+
+def _split(lines: list[_Line], before_which: Callable[[_Line, _Line], bool]) -> Iterator[list[_Line]]:
+    part = lines[:1]
+    for before, line in pairwise(lines):
+        if before_which(before, line):
+            yield part
+            part = []
+        part.append(line)
+    yield part
+
+
+_TABULAR = re.compile(r"\s*[|+]|.*\S(?:\t|   )\s*\S|.*\|$")
+
+
+def _keeps_lines(lines: list[_Line], rooms: list[float], width: float) -> bool:
+    """Whether this is verse, a table, an address or code. `width` is the block's, 1.0 for as wide as the page."""
+    if not rooms:
+        return False
+    capitals = sum(line.text.lstrip(" \t\"'“‘_(")[:1].isupper() for line in lines)
+    tabular = sum(bool(_TABULAR.match(line.text)) for line in lines)
+    short = sum(room <= 1 for room in rooms) / len(rooms)
+    is_verse = len(lines) > 2 and capitals >= 0.8 * len(lines) and (width < 0.8 or short >= 0.2)
+    return width < 0.6 or short >= 0.5 or is_verse or 2 * tabular > len(lines)
+
+
+# Sentences of a paragraph -------------------------------------------------------------------------------------
+
+
+def _sentences_of(text: str, paragraph: _Paragraph, punkt: Any, size: int) -> Iterator[Sentence]:
+    opens = True
+    for start, end in _spans(text, paragraph, punkt):
+        shown = _with_lines(text, start, end) if paragraph.keeps_lines else _unwrapped(text[start:end])
+        if len(shown) <= size:
+            yield Sentence(shown, start, end, opens)
+        else:
+            yield from _pieces(shown, text, start, opens, size)
+        opens = paragraph.keeps_lines  # between two sentences, records know a line end only as a paragraph's
+
+
+_EAST_ASIAN_STOP = re.compile(r"[。！？｡][。！？｡」』）”’]*(?=\S)")
+
+
+def _spans(text: str, paragraph: _Paragraph, punkt: Any) -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence: what Punkt finds, less its usual mistakes; whole lines where lines are kept."""
+    begin = paragraph.start
+    body = text[begin : paragraph.end]
+    ends = [end for _, end in punkt.span_tokenize(body.translate(_PLAIN))]
+    if _EAST_ASIAN_STOP.search(body):
+        ends = sorted({*ends, *(found.end() for found in _EAST_ASIAN_STOP.finditer(body))})
+    start = 0
+    for end in ends:
+        gap = len(body) - end - len(body[end:].lstrip())
+        is_last = end + gap == len(body)
+        if not is_last and (_goes_on(body[start:end], body[end + gap :][:40])):
+            continue
+        if not is_last and paragraph.keeps_lines and "\n" not in body[end : end + gap]:
+            continue
+        yield begin + start, begin + end
+        start = end + gap
+
+
+_LABEL = re.compile(r"\W*(?:\d{1,4}|[IVXLC]{1,7}|[A-Za-z])[.)\]]\W*")
+_LAST_WORD = re.compile(r"([^\s(\[\"'“‘—-]+)\.$")
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """Whether the sentence goes on although Punkt saw an end."""
+    if _LABEL.fullmatch(before):  # "1. The Beginnings"
+        return True
+    if after[:1].islower() and not before.endswith("."):  # "What?" he said.
+        return True
+    found = _LAST_WORD.search(before[-20:])
+    word = found[1].lower() if found else ""
+    return word in NEVER_LAST or (word in ("no", "nos") and after[:1].isdigit())
+
+
+_WORD_CUT = re.compile(
+    rf"(?<=\w-)[^\S\n]*\n\s*(?=\w)(?!(?:and|or|to|und|oder|bis)\b)|(?<=--)[^\S\n]*\n\s*(?=\w)"
+    rf"|(?<=[{_CJK}])[^\S\n]*\n\s*(?=[{_CJK}])"
+)
+
+
+def _unwrapped(text: str) -> str:
+    """On one line; "well-\\nknown" is "well-known"."""
+    return " ".join(_WORD_CUT.sub("", text).split())
+
+
+def _with_lines(text: str, start: int, end: int) -> str:
+    """With its line ends, and each line indented as far as it is more than the first."""
+    margin = text[text.rfind("\n", 0, start) + 1 : start]
+    first, *others = text[start:end].split("\n")
+    lines = [line[len(margin) :] if not line[: len(margin)].strip() else line.lstrip() for line in others]
+    return "\n".join(line.rstrip() for line in [first, *lines])
+
+
+def _pieces(shown: str, text: str, start: int, opens: bool, size: int) -> Iterator[Sentence]:
+    """A sentence too long for a chunk, cut at line ends or words; a word too long is cut where it must be."""
+    places = iter(re.compile(r"\S").finditer(text, start))
+    at = 0
+    while at < len(shown):
+        cut = len(shown)
+        if cut - at > size:
+            cut = max(shown.rfind("\n", at + size // 2, at + size + 1), 0) or shown.rfind(" ", at + 1, at + size + 1)
+            cut = cut if cut > at else at + size
+        piece = shown[at:cut].rstrip()
+        found = [next(places).start() for character in piece if not character.isspace()]
+        yield Sentence(piece, found[0], found[-1] + 1, opens)
+        opens = shown[cut : cut + 1] == "\n"
+        at = cut + len(shown[cut:cut + size]) - len(shown[cut:cut + size].lstrip())
