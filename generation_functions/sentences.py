@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -25,13 +25,14 @@ from .records import Sentence
 LONGEST_LICENCE = 30_000  # characters; Project Gutenberg's are below 20,000, so more than this outside is kept as text
 TRAINING = 2_000_000  # characters of a text that Punkt learns from: 7 s of work, and the rest would hardly add to it
 WIDEST_WRAP = 160  # characters; nobody wraps wider, so a longer line is a paragraph of its own
+WIDEST_PAGE = 100  # characters; a text of which a tenth of the lines is longer is taken as not wrapped at all
 
 ABBREVIATIONS = frozenset(  # as they stand before a period; Punkt finds the text's own besides
-    "abbr adj adm anon approx apr apt assn assoc asst aug ave b.a b.c b.c.e a.d a.m p.m bldg blvd bros c c.e ca capt "
+    "abbr adj adm al anon approx apr apt assn assoc asst aug ave b.a b.c b.c.e a.d a.m p.m bldg blvd bros c.e ca capt "
     "cent cf ch chap chs cmdr co col comdr corp cpl ct d.c d.h dec dept dist div dr e.g ed eds edn eq eqn eqs esp esq "
     "est etc excl ext feb fig figs ff ft gen gov govt hon hr hrs i.e ibid inc incl jan jr jul jun kg km lat lb lbs "
     "lieut lt ltd m.a m.d maj messrs mgr min mins misc mlle mm mme mr mrs ms mss mt mts n.b nos nov obs oct op orig oz "
-    "p ph.d pl pp pres proc prof pt pts pub publ pvt q.v qt resp rev rpm sc sec secs sep sept seq ser sgt soc sp sq sr "
+    "ph.d pl pp pres proc prof pt pts pub publ pvt q.v qt resp rev rpm sc sec secs sep sept seq ser sgt soc sp sq sr "
     "st ste supp supt temp tel trans transl u.k u.n u.s u.s.a u.s.s.r univ usw viz vol vols vs wt yd yr yrs z.b "
     "bzw".split()
 )
@@ -39,6 +40,12 @@ NEVER_LAST = frozenset(  # those that no sentence ends with
     "approx capt cf dr e.g eq eqs fig figs gov hon i.e lieut lt maj messrs mlle mme mr mrs ms pp prof rev sgt supt viz "
     "vs".split()
 )
+
+OPENERS = frozenset(  # words that, with a capital after an abbreviation, begin a sentence: "made by Acme Inc. It is"
+    "although and another because but each every he her his how however if it its many most my one our she since some "
+    "such that the their then there these they this those thus we what when where which while who why you your".split()
+)
+RARE = 3  # seen less often and not before a small letter, what Punkt takes for an abbreviation is mostly a short word
 
 
 def find_sentences(text: str, size: int) -> Iterator[Sentence]:
@@ -50,7 +57,7 @@ def find_sentences(text: str, size: int) -> Iterator[Sentence]:
         widths = sorted(len(line.text) for block in blocks for line in block)
         page = widths[len(widths) * 9 // 10] if widths else 0
         for block in blocks:
-            for paragraph in _paragraphs(block, min(page, 100)):
+            for paragraph in _paragraphs(block, page):
                 yield from _sentences_of(text, paragraph, punkt, size)
 
 
@@ -77,8 +84,15 @@ def _without_licence(text: str) -> list[tuple[int, int]]:
     return bodies or [(0, len(text))]
 
 
-# Characters that Punkt, in its older versions, does not know for what they are; one for one, so offsets stay.
 _PLAIN = str.maketrans("“”«»„‘’_\xa0؟।۔", "\"\"\"\"\"''' ?..")
+
+
+def _plain(text: str) -> str:
+    """As Punkt, also an older one, understands it: one character for one, so that offsets stay."""
+    return text.translate(_PLAIN).replace("&c.", "ff.")
+
+
+_BEFORE_PERIOD = re.compile(r"([^\s(\[\"'“‘]+)\.(?:\s+(\S)|(?![^\W_]))")
 
 
 def _learn(text: str) -> Any:
@@ -87,9 +101,15 @@ def _learn(text: str) -> Any:
 
     trainer = PunktTrainer()
     # NLTK gives up on a line that takes it more than 5 s, so long lines are broken for it.
-    trainer.train(re.sub(r"([^\n]{1000}\S*) ", r"\1\n", text[:TRAINING].translate(_PLAIN)))
+    trainer.train(re.sub(r"([^\n]{1000}\S*) ", r"\1\n", _plain(text[:TRAINING])))
     learned = trainer.get_params()
-    learned.abbrev_types |= ABBREVIATIONS
+    # A single letter is an initial, for which Punkt has better rules than for abbreviations.
+    seen: Counter[str] = Counter()
+    for word, after in _BEFORE_PERIOD.findall(text):
+        seen[word.lower()] += RARE if after.islower() else 1
+    own = {word for word in learned.abbrev_types if len(word) > 1 and seen[word] >= RARE}
+    learned.abbrev_types = own | ABBREVIATIONS
+    learned.sent_starters |= OPENERS
     # Numbered headings teach it that "1. The" belongs together, and then "in 1906. The" does, too.
     learned.collocations = {pair for pair in learned.collocations if pair[0] != "##number##"}
     return PunktSentenceTokenizer(learned)
@@ -140,39 +160,70 @@ def _blocks(text: str, start: int, end: int) -> Iterator[list[_Line]]:
 def _paragraphs(block: list[_Line], page: int) -> Iterator[_Paragraph]:
     """The list items, and within them the paragraphs, of a block; `page` is how wide the text's long lines are.
 
-    A line end is a mere wrap where the next line's first word would not have fitted into the longest line.
+    A line end is a mere wrap where the next line's first word would not have fitted into the block's longest line.
     """
-    width = max((len(line.text) for line in block if len(line.text) <= WIDEST_WRAP), default=0)
+    width = max((len(line.text) for line in block if len(line.text) <= WIDEST_WRAP), default=1)
     kinds = Counter(_bullet(line) for line in block)
-
-    def room(before: _Line, line: _Line) -> float:
-        """How full the line would be with the next word, 1.0 for as wide as the block."""
-        return (len(before.text) + 1 + len(_first_word(line))) / max(width, 1)
-
-    def starts_item(before: _Line, line: _Line) -> bool:
-        if max(len(before.text), len(line.text)) > WIDEST_WRAP or before.text.startswith("#"):
-            return True
-        bullet = _bullet(line)
-        return bool(bullet) and (room(before, line) <= 1 or (bullet in "1*•" and kinds[bullet] > 1))
-
-    for item in _split(block, starts_item):
-        rooms = [room(before, line) for before, line in pairwise(item)]
-        if _keeps_lines(item, rooms, width / max(page, 1)):
+    item_starts = [_starts_item(*lines, width, page, kinds) for lines in pairwise(block)]
+    for item in _split(block, item_starts):
+        if _keeps_lines(item, width, page):
             yield _Paragraph(item[0].start + item[0].indent, item[-1].end, True)
             continue
         margin = Counter(line.indent for line in item).most_common(1)[0][0]
-
-        def starts_paragraph(before: _Line, line: _Line, margin: int = margin) -> bool:
-            slack = room(before, line)
-            is_indented = line.indent >= margin + 2 > before.indent
-            return slack <= 0.6 or (slack <= 0.85 and _ENDED.search(before.text) is not None) or is_indented
-
-        for lines in _split(item, starts_paragraph):
+        starts = [_starts_paragraph(*lines, width, margin) for lines in pairwise(item)]
+        for lines in _split(item, starts):
             yield _Paragraph(lines[0].start + lines[0].indent, lines[-1].end, False)
 
 
-_ENDED = re.compile(r"[.!?:。！？][)\]\"'”’»_*]*$")
-_BULLET = re.compile(r"\s*(?:(#)|([-+*•·‣◦–—])|[(\[]?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)\]])\s+\S")
+def _split(lines: list[_Line], is_start: list[bool]) -> Iterator[list[_Line]]:
+    """`is_start` says of each line but the first whether a part begins with it."""
+    cuts = [0, *(n for n, starts in enumerate(is_start, 1) if starts), len(lines)]
+    return (lines[start:end] for start, end in pairwise(cuts))
+
+
+def _filled(before: _Line, line: _Line, width: int) -> float:
+    """How full `before` would be with the first word of `line`; a wrapped line would be fuller than 1.0."""
+    found = _FIRST_WORD.match(line.text)
+    return (len(before.text) + 1 + len(found[1] if found else "")) / width
+
+
+def _starts_item(before: _Line, line: _Line, width: int, page: int, kinds: Counter[str]) -> bool:
+    if max(len(before.text), len(line.text)) > WIDEST_WRAP or before.text.startswith("#"):
+        return True
+    if page > WIDEST_PAGE and width > 0.6 * WIDEST_PAGE and not (_TABULAR.match(line.text)):
+        return True  # the text is not wrapped: each line is a paragraph
+    bullet = _bullet(line)
+    if _filled(before, line, width) > 1:
+        return bullet in ("1", "*", "•", "　") and kinds[bullet] > 1
+    return bullet != "" and (bullet != "a" or _PAUSED.search(before.text) is not None)  # "A. Smith" is no item
+
+
+def _starts_paragraph(before: _Line, line: _Line, width: int, margin: int) -> bool:
+    filled = _filled(before, line, width)
+    is_indented = line.indent >= margin + 2 > before.indent
+    is_paused = _PAUSED.search(before.text) is not None
+    return filled <= 0.6 or (filled <= 0.85 and is_paused) or (filled <= 1 and is_indented)
+
+
+_TABULAR = re.compile(r"\s*[|+]|.*\S(?:\t|   )\s*\S|.*\|$")
+
+
+def _keeps_lines(lines: list[_Line], width: int, page: int) -> bool:
+    """Whether this is verse, a table, an address or code."""
+    if len(lines) == 1:
+        return False
+    short = sum(_filled(*pair, width) <= 1 for pair in pairwise(lines)) / (len(lines) - 1)
+    capitals = sum(line.text.lstrip(" \t\"'“‘_(")[:1].isupper() for line in lines) / len(lines)
+    tabular = sum(_TABULAR.match(line.text) is not None for line in lines) / len(lines)
+    narrow = width / min(page, WIDEST_PAGE)
+    is_verse = len(lines) > 2 and capitals >= 0.8 and (narrow < 0.8 or short >= 0.2)
+    return is_verse or tabular > 0.5 or short >= 0.5 or narrow < 0.6
+
+
+_PAUSED = re.compile(r"[.!?:;,。！？][)\]\"'”’»_*-]*$")
+_BULLET = re.compile(
+    r"(　)|\s*(?:(#+|[-+*•·‣◦–—])|[(\[]?(?:(\d{1,3})|(?:[a-zA-Z]|[ivxIVX]{1,5}))[.)\]])\s+\S"  # the first: East Asian
+)
 _CJK = r"\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
 _FIRST_WORD = re.compile(rf"\s*([{_CJK}]|\S+)")
 
@@ -182,37 +233,8 @@ def _bullet(line: _Line) -> str:
     found = _BULLET.match(line.text)
     if not found:
         return ""
-    heading, bullet, label = found.groups()
-    return heading or bullet or ("1" if label.isdigit() else "a")
-
-
-def _first_word(line: _Line) -> str:
-    found = _FIRST_WORD.match(line.text)
-    return found[1] if found else ""
-
-
-def _split(lines: list[_Line], before_which: Callable[[_Line, _Line], bool]) -> Iterator[list[_Line]]:
-    part = lines[:1]
-    for before, line in pairwise(lines):
-        if before_which(before, line):
-            yield part
-            part = []
-        part.append(line)
-    yield part
-
-
-_TABULAR = re.compile(r"\s*[|+]|.*\S(?:\t|   )\s*\S|.*\|$")
-
-
-def _keeps_lines(lines: list[_Line], rooms: list[float], width: float) -> bool:
-    """Whether this is verse, a table, an address or code. `width` is the block's, 1.0 for as wide as the page."""
-    if not rooms:
-        return False
-    capitals = sum(line.text.lstrip(" \t\"'“‘_(")[:1].isupper() for line in lines)
-    tabular = sum(bool(_TABULAR.match(line.text)) for line in lines)
-    short = sum(room <= 1 for room in rooms) / len(rooms)
-    is_verse = len(lines) > 2 and capitals >= 0.8 * len(lines) and (width < 0.8 or short >= 0.2)
-    return width < 0.6 or short >= 0.5 or is_verse or 2 * tabular > len(lines)
+    indent, bullet, number = found.groups()
+    return indent or bullet or ("1" if number else "a")
 
 
 # Sentences of a paragraph -------------------------------------------------------------------------------------
@@ -229,30 +251,36 @@ def _sentences_of(text: str, paragraph: _Paragraph, punkt: Any, size: int) -> It
         opens = paragraph.keeps_lines  # between two sentences, records know a line end only as a paragraph's
 
 
-_EAST_ASIAN_STOP = re.compile(r"[。！？｡][。！？｡」』）”’]*(?=\S)")
+_EAST_ASIAN_ENDS = "。！？｡」』）”’"
+_EAST_ASIAN_STOP = re.compile(rf"[。！？｡][{_EAST_ASIAN_ENDS}]*")
 
 
 def _spans(text: str, paragraph: _Paragraph, punkt: Any) -> Iterator[tuple[int, int]]:
     """Start and end of each sentence: what Punkt finds, less its usual mistakes; whole lines where lines are kept."""
     begin = paragraph.start
     body = text[begin : paragraph.end]
-    ends = [end for _, end in punkt.span_tokenize(body.translate(_PLAIN))]
+    ends = [end for _, end in punkt.span_tokenize(_plain(body))]
     if _EAST_ASIAN_STOP.search(body):
         ends = sorted({*ends, *(found.end() for found in _EAST_ASIAN_STOP.finditer(body))})
     start = 0
     for end in ends:
-        gap = len(body) - end - len(body[end:].lstrip())
-        is_last = end + gap == len(body)
-        if not is_last and (_goes_on(body[start:end], body[end + gap :][:40])):
-            continue
-        if not is_last and paragraph.keeps_lines and "\n" not in body[end : end + gap]:
-            continue
-        yield begin + start, begin + end
-        start = end + gap
+        end = _NOTES.match(body, end).end()  # type: ignore[union-attr]
+        after = _SPACE.match(body, end).end()  # type: ignore[union-attr]
+        is_inside = end <= start or after < len(body) and (
+            (after == end and body[end - 1] not in _EAST_ASIAN_ENDS)
+            or (paragraph.keeps_lines and "\n" not in body[end:after])
+            or _goes_on(body[max(start, end - 20) : end], body[after : after + 2])
+        )
+        if not is_inside:
+            yield begin + start, begin + end
+            start = after
 
 
+_SPACE = re.compile(r"\s*")
+_NOTES = re.compile(r"(?:(?:\[\w{1,4}\]|[*†‡])+(?=\s|$))?")  # footnote marks after the full stop
 _LABEL = re.compile(r"\W*(?:\d{1,4}|[IVXLC]{1,7}|[A-Za-z])[.)\]]\W*")
 _LAST_WORD = re.compile(r"([^\s(\[\"'“‘—-]+)\.$")
+_INITIAL = re.compile(r"[^\W\d_]\.")
 
 
 def _goes_on(before: str, after: str) -> bool:
@@ -261,9 +289,13 @@ def _goes_on(before: str, after: str) -> bool:
         return True
     if after[:1].islower() and not before.endswith("."):  # "What?" he said.
         return True
-    found = _LAST_WORD.search(before[-20:])
-    word = found[1].lower() if found else ""
-    return word in NEVER_LAST or (word in ("no", "nos") and after[:1].isdigit())
+    found = _LAST_WORD.search(before)
+    word = found[1] if found else ""
+    if len(word) == 1 and word.isupper() and _INITIAL.fullmatch(after):  # "M. R. Kapoustin"
+        return True
+    if after[:1].isdigit() and (word.lower() in ("no", "nos") or (len(word) == 1 and word.islower())):  # "p. 5"
+        return True
+    return word.lower() in NEVER_LAST
 
 
 _WORD_CUT = re.compile(
@@ -298,4 +330,4 @@ def _pieces(shown: str, text: str, start: int, opens: bool, size: int) -> Iterat
         found = [next(places).start() for character in piece if not character.isspace()]
         yield Sentence(piece, found[0], found[-1] + 1, opens)
         opens = shown[cut : cut + 1] == "\n"
-        at = cut + len(shown[cut:cut + size]) - len(shown[cut:cut + size].lstrip())
+        at = _SPACE.match(shown, cut).end()  # type: ignore[union-attr]

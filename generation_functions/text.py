@@ -170,7 +170,7 @@ def _decode(data: bytes) -> str:
         raise _Unreadable("binary, or UTF-16 without a byte-order mark")
     if len(_CONTROL.findall(text)) > len(text) / 50:
         raise _Unreadable("binary")
-    if is_western and _foreign(text) > len("".join(text.split())) / 4:
+    if is_western and _foreign(text) > 0.4 * len("".join(text.split())):
         raise _Unreadable("neither UTF-8 nor Western European; save it as UTF-8")
     return text
 

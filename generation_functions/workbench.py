@@ -1,0 +1,484 @@
+"""The workbench: one method a step, one notebook cell each, everything on disk.
+
+    wb = Workbench("config.yaml", run="first")
+    chunks = wb.chunks()
+    judged = wb.judge(chunks)        # goes on where it stopped; costs nothing when it is done
+    judged                           # shows itself
+
+A method loads what the run has, does what is missing and gives the batch. The models work on a loop of their own
+behind it, while the cell waits in short ticks: the first interrupt lets the items in flight finish, the second
+cancels them. Nothing is loaded, asked or written at import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import checks, config, conversations, export, prompts, questions, text
+from .batch import Batch
+from .errors import ConfigError, Paused, RunError
+from .models import Models, Role
+from .records import Act, Chunk, Conversation, Outcome, Pair, content_key
+from .stage import Ask
+from .step import Item, Pause, Progress, Step, at_rest, carry_out, edited
+from .store import Overlay, Store
+
+TICK = 0.2  # seconds between two looks at a running step: how long the stop button may take to be heard
+BY_HAND = ("question", "answer", "card", "scenario", "plan")  # the fields that a person may edit
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a step needs: the model's role, the stages it asks, the settings that change what it makes."""
+
+    role: Role
+    stages: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+_ROPE = ("LOCAL.ROPE_SCALING", "LOCAL.ROPE_FREQ_BASE", "LOCAL.ROPE_FREQ_SCALE", "SYSTEM.COMPLETION_MODE")
+_NAMES = ("SYSTEM.USE_FILENAMES", *_ROPE)
+_VOTES = ("SYSTEM.DOUBLE_CHECK_COUNTER", *_NAMES)
+_CHECKS = tuple(check.stage for check in questions.CHECKS)
+
+PLANS: dict[str, Plan] = {
+    "judge": Plan("small", ("judge_paragraph",), ("SKIP.FILTER_CHUNKS", *_NAMES)),
+    "write": Plan(
+        "small", ("plan_questions", "write_pairs"), ("SYSTEM.PAIRS_PER_CHUNK", "SKIP.PLAN_QUESTIONS", *_NAMES)
+    ),
+    "vet": Plan(
+        "small",
+        (*_CHECKS, "rewrite_pair"),
+        ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK", *_VOTES),
+    ),
+    "standalone": Plan("small", ("make_standalone", "check_accuracy"), ("SKIP.REPAIR_QA_TUPLES", *_VOTES)),
+    "distinct": Plan("small", (), ()),
+    "cast": Plan(
+        "small",
+        ("plan_character", "write_character", "plan_scenario", "write_scenario"),
+        ("SYSTEM.ASSISTANT_MODE", *_NAMES),
+    ),
+    "converse": Plan(
+        "large",
+        ("write_conversation", "write_assistant_conversation"),
+        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_ROPE),
+    ),
+}
+STEPS = ("chunks", *PLANS)
+
+
+class Workbench:
+    """A configuration and a run, opened. `report` hears of progress; as a context manager it closes itself.
+
+    Raises ConfigError, PromptError or GrammarError for anything that can be seen wrong before work begins, and
+    RunError when another process holds the run.
+    """
+
+    def __init__(
+        self,
+        config_file: str | Path = "config.yaml",
+        run: str = "first",
+        changes: Iterable[str] = (),
+        *,
+        report: Callable[[Progress], None] | None = None,
+        say: Callable[[str], None] = lambda line: None,
+        readonly: bool = False,
+    ) -> None:
+        self.config = config.load(config_file, changes)
+        self.folder = self.config.path("PATH.OUTPUT") / _run_name(run)
+        self._report = report or (lambda progress: None)
+        self._readonly = readonly
+        folders = [self.config.path("PATH.PROMPTS"), self.config.path("PATH.DEFAULT_PROMPTS")]
+        folders = list(dict.fromkeys(folders))
+        self._stages = {name: prompts.load(name, folders, self._variants()) for name in prompts.STAGES}
+        self._traits = conversations.load_traits(folders)
+        self._models = Models(self.config, say)
+        if not readonly:
+            self._models.check()
+        self._sources, self.skipped = text.read_sources(self.config.path("PATH.INPUT"))
+        self._store = Store(self.folder, readonly=readonly)
+        self._loop = _Loop()
+        self._batches: dict[str, Batch] = {}
+
+    def close(self) -> None:
+        """End the models and let go of the run."""
+        self._loop.run(self._models.close())
+        self._loop.close()
+        self._store.close()
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    # The steps, in the order of the notebook
+
+    def chunks(self) -> Batch:
+        """The texts as chunks; a subset of them where the configuration says so."""
+        made = text.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"])
+        notes = [f"{skipped.name} was skipped: {skipped.reason}" for skipped in self.skipped]
+        if self.config["SYSTEM.USE_SUBSET"] and self.config["SYSTEM.SUBSET_SIZE"] < len(made):
+            notes.append(f"{self.config['SYSTEM.SUBSET_SIZE']} of {len(made)} chunks are taken (SYSTEM.USE_SUBSET)")
+            made = text.subset(made, self.config["SYSTEM.SUBSET_SIZE"])
+        items = [Item(chunk, Outcome("kept", (chunk,))) for chunk in made]
+        return self._kept(Batch("chunks", items, notes=(*self.config.ignored, *notes)))
+
+    def judge(self, chunks: Batch | None = None, *, again: bool = False) -> Batch:
+        """The chunks worth asking about; the others rejected, with the model's reason."""
+        work = _pass_on if self.config["SKIP.FILTER_CHUNKS"] else questions.judge
+        return self._step("judge", self._records(chunks, "chunks"), work, again)
+
+    def write(self, judged: Batch | None = None, *, again: bool = False) -> Batch:
+        """Question-answer pairs of each chunk, not yet checked."""
+        count, planned = self.config["SYSTEM.PAIRS_PER_CHUNK"], not self.config["SKIP.PLAN_QUESTIONS"]
+        work = partial(questions.write, count=count, planned=planned)
+        return self._step("write", self._records(judged, "judge"), work, again)
+
+    def vet(self, written: Batch | None = None, *, again: bool = False) -> Batch:
+        """The pairs that pass the votes on question, relevance and accuracy, some of them rewritten.
+
+        A pair that a person edited after it was vetted is voted on again by itself; the person's word stands.
+        """
+        pairs = self._records(written, "write")
+        asked: dict[str, list[str]] = {}
+        for pair in pairs:
+            asked.setdefault(pair.chunk.key, []).append(pair.question)
+
+        async def work(pair: Pair, ask: Ask) -> Outcome:
+            siblings = [question for question in asked[pair.chunk.key] if question != pair.question]
+            return await questions.vet(pair, ask, siblings=siblings, **self._vetting())
+
+        batch = self._step("vet", pairs, work, again)
+        return self._kept(self._voted_again(batch, again))
+
+    def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
+        """The pairs that make sense without their text, some of them reworded and checked again."""
+        votes, may_name_text = self.config["SYSTEM.DOUBLE_CHECK_COUNTER"], self.config["SYSTEM.USE_FILENAMES"]
+        work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
+        if self.config["SKIP.REPAIR_QA_TUPLES"]:
+            work = _pass_on
+        return self._step("standalone", self._records(vetted, "vet"), work, again)
+
+    def distinct(self, pairs: Batch | None = None) -> Batch:
+        """The pairs without those that repeat an earlier one; each of these names the one it repeats. No calls."""
+        records = self._records(pairs, "standalone")
+        found = checks.duplicates(records)
+        items = [
+            Item(pair, Outcome("rejected", (pair,), f"repeats: {records[found[i]].question}"))
+            if i in found
+            else Item(pair, Outcome("kept", (pair,)))
+            for i, pair in enumerate(records)
+        ]
+        return self._kept(Batch("distinct", items, self._store.overlay()))
+
+    def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
+        """Groups of pairs with a character who answers, one who asks, and a scenario."""
+        groups = conversations.groups(self._records(pairs, "distinct"), self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
+        assistant = self.config["SYSTEM.ASSISTANT_MODE"]
+        work = partial(conversations.cast, traits=self._traits, assistant=assistant)
+        return self._step("cast", groups, work, again)
+
+    def converse(self, casts: Batch | None = None, *, again: bool = False) -> Batch:
+        """The conversations, checked in code against their pairs. Asks the large model."""
+        work = partial(conversations.write, quotes=self.config["SYSTEM.CONVERSATION_QUOTES"])
+        return self._step("converse", self._records(casts, "cast"), work, again)
+
+    def export(self) -> dict[str, Path]:
+        """Write the datasets into the run's export/ and give their paths.
+
+        Raises RunError when there is nothing to write, saying which step lost the items.
+        """
+        wanted = STEPS[: STEPS.index("distinct") + 1] if self.config["SKIP.CONVERSATION_GENERATION"] else STEPS
+        batches = [self._batches.get(name) or self._at_rest(name) for name in wanted]
+        if error := export.explain_empty(batches):
+            raise error
+        pairs = batches[STEPS.index("distinct")].records
+        made: list[Conversation] = batches[-1].records if wanted is STEPS else []
+        return export.datasets(self.folder / "export", self.config, self._sources, pairs, made)
+
+    # Everything at once
+
+    def steps(self) -> tuple[str, ...]:
+        """The names of the steps of this configuration, in order."""
+        last = "distinct" if self.config["SKIP.CONVERSATION_GENERATION"] else "converse"
+        return STEPS[: STEPS.index(last) + 1]
+
+    def run(self) -> list[Batch]:
+        """Every step, each with the batch before it, as the notebook's cells do."""
+        batches: list[Batch] = []
+        for name in self.steps():
+            batches.append(getattr(self, name)(*batches[-1:]))
+        return batches
+
+    def status(self) -> list[Batch]:
+        """Every step as it stands on disk; nothing is done."""
+        self._batches.clear()
+        return [self._at_rest(name) for name in self.steps()]
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Calls and tokens of each stage: the journal's own count."""
+        return self._store.usage()
+
+    def use(self, role: Role) -> str:
+        """Load the role's model now, after ending the other where both would not fit. Gives its name."""
+        self._wait(self._models.ready(role))
+        return f"{role}: {self._models.name(role)}"
+
+    # Acts of people
+
+    def edit(self, record: Any, **changes: str) -> Act:
+        """Change a record's question, answer, card or scenario by hand; what stands on it is done anew."""
+        unknown = [name for name in changes if name not in BY_HAND and not name.startswith("turn ")]
+        if unknown or not changes:
+            raise ConfigError(f"{', '.join(unknown) or 'nothing'} cannot be edited; {', '.join(BY_HAND)} can")
+        return self._act(record, "edit", tuple(changes.items()))
+
+    def accept(self, record: Any) -> Act:
+        return self._act(record, "accept")
+
+    def reject(self, record: Any) -> Act:
+        return self._act(record, "reject")
+
+    def flag(self, record: Any) -> Act:
+        return self._act(record, "flag")
+
+    def undo(self, record: Any) -> Act:
+        """Take back the last act on a record; the act stays in the run's history."""
+        return self._act(record, "undo")
+
+    def import_edits(self, file: str | Path) -> list[Act]:
+        """Take a hand-edited readable file of this run back as acts: changed texts, and changed `status`.
+
+        Raises RunError, before anything is kept, for a line that is not JSON or whose `id` the run does not have.
+        """
+        path = Path(file)
+        step = next((name for name, own in export.FILES.items() if own == path.name), None)
+        if step is None or step == "chunks":
+            raise RunError(f"{path.name} is none of the files that can be taken back: {', '.join(export.FILES.values())}")
+        batch = self._batches.get(step) or self._at_rest(step)
+        records = {r.key: (r, item) for item in batch.items for r in item.outcome.records}
+        acts = [act for row in _rows(path) for act in _acts(step, row, records, batch.overlay, path)]
+        return [self._store.add_act(act) for act in acts]
+
+    def _act(self, record: Any, kind: Any, changes: tuple[tuple[str, str], ...] = ()) -> Act:
+        """Keyed by the record as it was generated, which `record` may be or may be an edited form of."""
+        for name in reversed(STEPS[1:]):
+            for item in self._batches[name].items if name in self._batches else ():
+                for own in item.outcome.records:
+                    if record in (own, edited(own, self._batches[name].overlay)):
+                        return self._store.add_act(Act(name, own.key, kind, changes))
+        raise RunError("that record is in none of this run's batches; run its step first")
+
+    # How a step is done
+
+    def _variants(self) -> list[str]:
+        return [
+            *(["filenames"] if self.config["SYSTEM.USE_FILENAMES"] else []),
+            *(["free"] if self.config["SYSTEM.CONVERSATION_QUOTES"] == "free" else []),
+        ]
+
+    def _vetting(self) -> dict[str, Any]:
+        skipped = ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK")
+        wanted = [check for check, skip in zip(questions.CHECKS, skipped, strict=True) if not self.config[skip]]
+        return {
+            "votes": self.config["SYSTEM.DOUBLE_CHECK_COUNTER"],
+            "checks": wanted,
+            "may_name_text": self.config["SYSTEM.USE_FILENAMES"],
+        }
+
+    def _records(self, batch: Batch | None, step: str) -> Sequence[Any]:
+        """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
+        if batch is None:
+            batch = self._batches.get(step) or self._at_rest(step)
+        return replace(batch, overlay=self._store.overlay()).records
+
+    def _at_rest(self, name: str) -> Batch:
+        """A step's batch as the disk has it."""
+        was, self._readonly = self._readonly, True
+        try:
+            return getattr(self, name)()  # type: ignore[no-any-return]
+        finally:
+            self._readonly = was
+
+    def _step(
+        self, name: str, inputs: Sequence[Any], work: Callable[[Any, Ask], Coroutine[Any, Any, Outcome]], again: bool
+    ) -> Batch:
+        step = self._made_step(name, work, again)
+        if self._readonly:
+            items = at_rest(step, inputs, self._store)
+        else:
+            items = self._carried_out(step, inputs, again)
+        return self._kept(Batch(name, items, self._store.overlay()))
+
+    def _made_step(self, name: str, work: Callable[[Any, Ask], Coroutine[Any, Any, Outcome]], again: bool) -> Step:
+        plan = PLANS[name]
+        model = self._models.model(plan.role)
+        stages = {stage: self._stages[stage] for stage in plan.stages}
+        versions = [stage.version for stage in stages.values()]
+        made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
+        limit = self.config["SYSTEM.CONCURRENCY_LIMIT"]
+        ask = Ask(model, stages, self._store, limit=limit, fresh=again)
+        return Step(name, made_by, lambda record: work(record, ask), limit)
+
+    def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> list[Item]:
+        """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
+        pause, latest = Pause(), _Latest(self._report)
+        work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
+        items = self._wait(work, pause, latest.show)
+        latest.show(last=True)
+        left = sum(item.outcome.status == "pending" for item in items)
+        if left:
+            self._kept(Batch(step.name, items, self._store.overlay()))
+            raise Paused(f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on.")
+        return items
+
+    def _wait(self, work: Coroutine[Any, Any, Any], pause: Pause | None = None, tick: Any = lambda: None) -> Any:
+        """Wait for the loop in short ticks, so that the stop button is heard: once to pause, twice to cancel."""
+        future = self._loop.start(work)
+        while True:
+            try:
+                concurrent.futures.wait([future], timeout=TICK)
+                tick()
+                if future.done():
+                    return future.result()
+            except KeyboardInterrupt:
+                if pause is None or pause.requested:
+                    future.cancel()
+                    concurrent.futures.wait([future], timeout=5)
+                    raise Paused("Stopped; what was done is kept. Run the cell again to go on.") from None
+                pause.requested = True
+
+    def _voted_again(self, batch: Batch, again: bool) -> Batch:
+        """The votes on what a person edited after vetting, shown in place of those on the text that was."""
+        changed = {
+            record.key: edited(record, batch.overlay)
+            for item in batch.items
+            for record in item.outcome.records
+            if record.key in batch.overlay.edits
+        }
+        if not changed:
+            return batch
+        work = partial(questions.vet, rewrites=0, **self._vetting())
+        revoted = self._step("vet", list(changed.values()), work, again)
+        verdicts = dict(zip(changed, (item.outcome for item in revoted.items), strict=True))
+        items = [
+            replace(item, outcome=replace(item.outcome, verdicts=verdicts[r.key].verdicts, reason=f"edited by hand; the votes on it: {verdicts[r.key].status}"))
+            if (r := next((r for r in item.outcome.records if r.key in changed), None))
+            else item
+            for item in batch.items
+        ]
+        return replace(batch, items=items)
+
+    def _kept(self, batch: Batch) -> Batch:
+        """The batch with its notes, remembered, and readable on disk."""
+        older = sum(item.older for item in batch.items)
+        notes = list(batch.notes)
+        if older:
+            notes.append(
+                f"{older} of {len(batch.items)} were made by an older prompt, model or setting; again=True redoes them"
+            )
+        here = {record.key for item in batch.items for record in item.outcome.records}
+        lost = {act.key for act in self._store.acts() if act.step == batch.name} - here
+        if lost:
+            notes.append(f"{len(lost)} edited or ruled on by hand are not here any more: regenerated, or not in this subset")
+        batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
+        self._batches[batch.name] = batch
+        if not self._readonly:
+            export.readable(self.folder, batch)
+        return batch
+
+
+async def _pass_on(record: Any, ask: Ask) -> Outcome:
+    return Outcome("kept", (record,))
+
+
+def _run_name(run: str) -> str:
+    if not run or Path(run).name != run or run.startswith("."):
+        raise ConfigError(f"{run!r} cannot name a run: it becomes a folder below PATH.OUTPUT")
+    return run
+
+
+def _rows(file: Path) -> list[Mapping[str, Any]]:
+    rows = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{file} cannot be read: {error}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except json.JSONDecodeError as error:
+            raise RunError(f"{file}:{number}: not JSON: {error.msg}") from None
+        if row is not None and (not isinstance(row, dict) or "id" not in row):
+            raise RunError(f"{file}:{number}: a line must be an object with its `id`")
+        rows += [row] if row is not None else []
+    return rows
+
+
+def _acts(
+    step: str, row: Mapping[str, Any], records: Mapping[str, tuple[Any, Item]], overlay: Overlay, file: Path
+) -> list[Act]:
+    if row["id"] not in records:
+        raise RunError(f"{file}: {row['id']} is no record of this run any more; nothing was taken back")
+    record, item = records[row["id"]]
+    stands = export.fields_of(edited(record, overlay))
+    now = {**row, **(row.get("turns") or {})}
+    was = {**stands, **(stands.get("turns") or {})}
+    changes = tuple(
+        (name, now[name])
+        for name in was
+        if (name in BY_HAND or name.startswith("turn ")) and isinstance(now.get(name), str) and now[name] != was[name]
+    )
+    acts = [Act(step, record.key, "edit", changes)] if changes else []
+    before = "kept" if edited(record, overlay) in item.passing(overlay) else "rejected"
+    if row.get("status") in ("kept", "rejected") and row["status"] != before:
+        acts.append(Act(step, record.key, "accept" if row["status"] == "kept" else "reject"))
+    return acts
+
+
+class _Latest:
+    """Hears of progress on the loop's thread and shows it on the cell's."""
+
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self._report, self._progress, self._shown = report, None, None
+        self._progress: Progress | None
+        self._shown: Progress | None
+
+    def hear(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def show(self, last: bool = False) -> None:
+        progress = self._progress
+        if progress is not None and progress is not self._shown and progress.total:
+            self._shown = progress
+            self._report(progress)
+
+
+class _Loop:
+    """An event loop on a thread of its own, so that a notebook's loop, which is busy with the cell, is not needed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="gristmill", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.start(work).result()
+
+    def close(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop = None
