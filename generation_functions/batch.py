@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from .records import Cast, Chunk, Conversation, Group, Ledger, Pair, Status
 from .step import Item, edited, ledger, passing
 from .store import Overlay
@@ -64,6 +66,15 @@ class Batch(Sequence[Any]):
         bad = [i.outcome.reason for i in self.items if i.status(self.overlay) in ("rejected", "failed")]
         return dict(Counter(reason.split(":")[0] for reason in bad).most_common())
 
+    def frame(self) -> pd.DataFrame:
+        """The items as a pandas table: status, reason, and each record's own fields."""
+        rows = []
+        for item in self.items:
+            for record in _records(item, self.overlay):
+                row = {"status": item.status(self.overlay), "reason": item.outcome.reason}
+                rows.append({**row, "shown": shown(record), "key": record.key})
+        return pd.DataFrame(rows)
+
     @property
     def summary(self) -> str:
         made = len(self.records)
@@ -90,6 +101,19 @@ class Batch(Sequence[Any]):
     def _more(self) -> list[str]:
         left = len(self.items) - self.rows
         return [f"... and {left} more: {self.name}.show(rows={len(self.items)})"] if left > 0 else []
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Lines of text that a notebook shows as they are."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(plain(self.text))}</pre>"
 
 
 STYLE = """<style>

@@ -248,23 +248,24 @@ class Parser:
         return reference
 
     def _literal(self) -> Literal:
+        opened = self._line()
         characters = []
         while not self._next('"'):
-            code = self._character("literal")
+            code = self._character("literal", opened)
             if code > LAST_CHARACTER or any(low <= code <= high for low, high in UNWRITABLE):
                 raise self.error(f"no text can hold the character U+{code:04X}")
             characters.append(chr(code))
         return Literal("".join(characters))
 
     def _class(self) -> Node:
-        start = self.at - 1
+        start, opened = self.at - 1, self._line()
         negated = self._next("^")
         ranges = []
         while not self._next("]"):
-            low = high = self._character("class")
+            low = high = self._character("class", opened)
             if self.text.startswith("-", self.at) and not self.text.startswith("-]", self.at):
                 self.at += 1
-                high = self._character("class")
+                high = self._character("class", opened)
             ranges.append((low, high))
         if not ranges:
             return Literal("")
@@ -273,11 +274,11 @@ class Parser:
             raise self.error(f"{self.text[start : self.at]} admits no character")
         return Characters(admitted)
 
-    def _character(self, where: str) -> int:
-        """The code point of the next character of a literal or class, escapes resolved."""
+    def _character(self, where: str, opened: int) -> int:
+        """The code point of the next character of the literal or class that was opened on that line."""
         character, letter = self.text[self.at : self.at + 1], self.text[self.at + 1 : self.at + 2]
         if not character or (character == "\\" and not letter):
-            raise self.error(f"a {where} is not closed")
+            raise self.error(f"a {where} is not closed", line=opened)
         if character != "\\":
             self.at += 1
             return ord(character)

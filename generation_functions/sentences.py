@@ -7,8 +7,8 @@ Knows text and nothing else. A text as it comes, and its sentences (the last col
     11  57  Salt draws the water out of meat, e.g. of ham. True
     59  68  It cures.                                      False
 
-Punkt (Kiss and Strunk, 2006) decides where a sentence ends; it learns from the text itself and downloads nothing.
-Only white space is changed, so a sentence can always be found again where it stood.
+Punkt (Kiss and Strunk, 2006) decides where a sentence ends; it learns from the text itself and
+downloads nothing. Only white space is changed, so a sentence can always be found where it stood.
 """
 
 from __future__ import annotations
@@ -22,30 +22,37 @@ from typing import Any
 
 from .records import Sentence
 
-LONGEST_LICENCE = 30_000  # characters; Project Gutenberg's are below 20,000, so more than this outside is kept as text
-TRAINING = 2_000_000  # characters of a text that Punkt learns from: 7 s of work, and the rest would hardly add to it
+LONGEST_LICENCE = 30_000  # characters; Project Gutenberg's are below 20,000: more than this outside is text
+TRAINING = (
+    2_000_000  # characters of a text that Punkt learns from, 7 s of work; the rest would hardly add to it
+)
 WIDEST_WRAP = 160  # characters; nobody wraps wider, so a longer line is a paragraph of its own
 WIDEST_PAGE = 100  # characters; a text of which a tenth of the lines is longer is taken as not wrapped at all
+RARE = 3  # a short word that ends sentences looks like an abbreviation to Punkt until it is seen more often
 
-ABBREVIATIONS = frozenset(  # as they stand before a period; Punkt finds the text's own besides
-    "abbr adj adm al anon approx apr apt assn assoc asst aug ave b.a b.c b.c.e a.d a.m p.m bldg blvd bros c.e ca capt "
-    "cent cf ch chap chs cmdr co col comdr corp cpl ct d.c d.h dec dept dist div dr e.g ed eds edn eq eqn eqs esp esq "
-    "est etc excl ext feb fig figs ff ft gen gov govt hon hr hrs i.e ibid inc incl jan jr jul jun kg km lat lb lbs "
-    "lieut lt ltd m.a m.d maj messrs mgr min mins misc mlle mm mme mr mrs ms mss mt mts n.b nos nov obs oct op orig oz "
-    "ph.d pl pp pres proc prof pt pts pub publ pvt q.v qt resp rev rpm sc sec secs sep sept seq ser sgt soc sp sq sr "
-    "st ste supp supt temp tel trans transl u.k u.n u.s u.s.a u.s.s.r univ usw viz vol vols vs wt yd yr yrs z.b "
-    "bzw".split()
-)
-NEVER_LAST = frozenset(  # those that no sentence ends with
-    "approx capt cf dr e.g eq eqs fig figs gov hon i.e lieut lt maj messrs mlle mme mr mrs ms pp prof rev sgt supt viz "
-    "vs".split()
-)
 
-OPENERS = frozenset(  # words that, with a capital after an abbreviation, begin a sentence: "made by Acme Inc. It is"
-    "although and another because but each every he her his how however if it its many most my one our she since some "
-    "such that the their then there these they this those thus we what when where which while who why you your".split()
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ABBREVIATIONS = _words(  # as they stand before a period; Punkt finds the text's own besides
+    """abbr adj adm al anon approx apr apt assn assoc asst aug ave b.a b.c b.c.e a.d a.m p.m bldg blvd bros
+    bzw c.e ca capt cent cf ch chap chs cmdr co col comdr corp cpl ct d.c d.h dec dept dist div dr e.g
+    ed eds edn eq eqn eqs esp esq est etc excl ext feb ff fig figs ft gen gov govt hon hr hrs i.e ibid
+    inc incl jan jr jul jun kg km lat lb lbs lieut lt ltd m.a m.d maj messrs mgr min mins misc mlle mm
+    mme mr mrs ms mss mt mts n.b nos nov obs oct op orig oz ph.d pl pp pres proc prof pt pts pub publ
+    pvt q.v qt resp rev rpm sc sec secs sep sept seq ser sgt soc sp sq sr st ste supp supt tel temp
+    trans transl u.k u.n u.s u.s.a u.s.s.r univ usw viz vol vols vs wt yd yr yrs z.b"""
 )
-RARE = 3  # seen less often and not before a small letter, what Punkt takes for an abbreviation is mostly a short word
+NEVER_LAST = _words(  # those that no sentence ends with
+    """approx capt cf dr e.g eq eqs fig figs gov hon i.e lieut lt maj messrs mlle mme mr mrs ms pp prof rev
+    sgt supt viz vs"""
+)
+OPENERS = _words(  # with a capital, after an abbreviation, these begin a sentence: "made by Acme Inc. It is"
+    """although and another because but each every he her his how however if it its many most my one our she
+    since some such that the their then there these they this those thus we what when where which
+    while who why you your"""
+)
 
 
 def find_sentences(text: str, size: int) -> Iterator[Sentence]:
@@ -72,7 +79,7 @@ _LICENCE = re.compile(
 
 
 def _without_licence(text: str) -> list[tuple[int, int]]:
-    """Start and end of what stands between Project Gutenberg's head and tail; a file may hold several books."""
+    """Start and end of what stands between Project Gutenberg's head and tail, for each book in the file."""
     marks = [(0, 0, "")]
     marks += [(m.start(), m.end(), "head" if m["head"] else "tail") for m in _LICENCE.finditer(text)]
     marks += [(len(text), len(text), "")]
@@ -84,7 +91,7 @@ def _without_licence(text: str) -> list[tuple[int, int]]:
     return bodies or [(0, len(text))]
 
 
-_PLAIN = str.maketrans("“”«»„‘’_\xa0؟।۔", "\"\"\"\"\"''' ?..")
+_PLAIN = str.maketrans("“”«»„‘’_\xa0؟।۔", '"""""\'\'\' ?..')
 
 
 def _plain(text: str) -> str:
@@ -92,16 +99,16 @@ def _plain(text: str) -> str:
     return text.translate(_PLAIN).replace("&c.", "ff.")
 
 
-_BEFORE_PERIOD = re.compile(r"([^\s(\[\"'“‘]+)\.(?:\s+(\S)|(?![^\W_]))")
+_BEFORE_PERIOD = re.compile(r"(?<![^\s(\[\"'“‘|—-])([^\s(\[\"'“‘|—-]{2,12})\.(?:(?=\s+(\S))|(?![^\W_]))")
 
 
 def _learn(text: str) -> Any:
-    """Punkt with what it learned from this text alone: its abbreviations, collocations and sentence openers."""
-    from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer  # 0.6 s, and most commands split nothing
+    """Punkt with what it learned from this text alone: abbreviations, collocations and sentence openers."""
+    # Imported here because it takes 0.6 s and most commands split nothing.
+    from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
 
     trainer = PunktTrainer()
-    # NLTK gives up on a line that takes it more than 5 s, so long lines are broken for it.
-    trainer.train(re.sub(r"([^\n]{1000}\S*) ", r"\1\n", _plain(text[:TRAINING])))
+    trainer.train("\n".join(_short_lines(_plain(text[:TRAINING]))))
     learned = trainer.get_params()
     # A single letter is an initial, for which Punkt has better rules than for abbreviations.
     seen: Counter[str] = Counter()
@@ -115,7 +122,14 @@ def _learn(text: str) -> Any:
     return PunktSentenceTokenizer(learned)
 
 
-# Paragraphs ---------------------------------------------------------------------------------------------------
+def _short_lines(text: str) -> Iterator[str]:
+    """NLTK gives up on a line that takes it more than 5 s, so it gets 200 words a line at most."""
+    for line in text.split("\n"):
+        words = line.split(" ")
+        yield from (" ".join(words[n : n + 200]) for n in range(0, len(words), 200))
+
+
+# Paragraphs -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Paragraph:
-    """What stands together, from its first character to its last. `keeps_lines`: the line ends mean something."""
+    """From its first character to its last; `keeps_lines` where its line ends mean something."""
 
     start: int
     end: int
@@ -158,9 +172,9 @@ def _blocks(text: str, start: int, end: int) -> Iterator[list[_Line]]:
 
 
 def _paragraphs(block: list[_Line], page: int) -> Iterator[_Paragraph]:
-    """The list items, and within them the paragraphs, of a block; `page` is how wide the text's long lines are.
+    """The list items, and in them the paragraphs, of a block; `page` is the width of the text's longer lines.
 
-    A line end is a mere wrap where the next line's first word would not have fitted into the block's longest line.
+    A line end is a mere wrap where the next line's first word would not have fitted into the longest line.
     """
     width = max((len(line.text) for line in block if len(line.text) <= WIDEST_WRAP), default=1)
     kinds = Counter(_bullet(line) for line in block)
@@ -190,12 +204,14 @@ def _filled(before: _Line, line: _Line, width: int) -> float:
 def _starts_item(before: _Line, line: _Line, width: int, page: int, kinds: Counter[str]) -> bool:
     if max(len(before.text), len(line.text)) > WIDEST_WRAP or before.text.startswith("#"):
         return True
-    if page > WIDEST_PAGE and width > 0.6 * WIDEST_PAGE and not (_TABULAR.match(line.text)):
+    if page > WIDEST_PAGE and width > 0.6 * WIDEST_PAGE and not _TABULAR.match(line.text):
         return True  # the text is not wrapped: each line is a paragraph
     bullet = _bullet(line)
     if _filled(before, line, width) > 1:
         return bullet in ("1", "*", "•", "　") and kinds[bullet] > 1
-    return bullet != "" and (bullet != "a" or _PAUSED.search(before.text) is not None)  # "A. Smith" is no item
+    return bullet != "" and (
+        bullet != "a" or _PAUSED.search(before.text) is not None
+    )  # "A. Smith" is no item
 
 
 def _starts_paragraph(before: _Line, line: _Line, width: int, margin: int) -> bool:
@@ -214,22 +230,20 @@ def _keeps_lines(lines: list[_Line], width: int, page: int) -> bool:
         return False
     short = sum(_filled(*pair, width) <= 1 for pair in pairwise(lines)) / (len(lines) - 1)
     capitals = sum(line.text.lstrip(" \t\"'“‘_(")[:1].isupper() for line in lines) / len(lines)
-    tabular = sum(_TABULAR.match(line.text) is not None for line in lines) / len(lines)
+    tabular = sum(bool(_TABULAR.match(line.text)) for line in lines) / len(lines)
     narrow = width / min(page, WIDEST_PAGE)
     is_verse = len(lines) > 2 and capitals >= 0.8 and (narrow < 0.8 or short >= 0.2)
     return is_verse or tabular > 0.5 or short >= 0.5 or narrow < 0.6
 
 
 _PAUSED = re.compile(r"[.!?:;,。！？][)\]\"'”’»_*-]*$")
-_BULLET = re.compile(
-    r"(　)|\s*(?:(#+|[-+*•·‣◦–—])|[(\[]?(?:(\d{1,3})|(?:[a-zA-Z]|[ivxIVX]{1,5}))[.)\]])\s+\S"  # the first: East Asian
-)
+_BULLET = re.compile(r"(　)|\s*(?:(#+|[-+*•·‣◦–—])|[(\[]?(?:(\d{1,3})|[a-zA-Z]|[ivxIVX]{1,5})[.)\]])\s+\S")
 _CJK = r"\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
 _FIRST_WORD = re.compile(rf"\s*([{_CJK}]|\S+)")
 
 
 def _bullet(line: _Line) -> str:
-    """What kind of list item the line opens: "1" for numbers, "a" for letters, the bullet itself, or ""."""
+    """What the line opens: "1" or "a" for a number or letter, the bullet, an East Asian indent, or ""."""
     found = _BULLET.match(line.text)
     if not found:
         return ""
@@ -237,7 +251,7 @@ def _bullet(line: _Line) -> str:
     return indent or bullet or ("1" if number else "a")
 
 
-# Sentences of a paragraph -------------------------------------------------------------------------------------
+# Sentences of a paragraph -----------------------------------------------------------------------------------
 
 
 def _sentences_of(text: str, paragraph: _Paragraph, punkt: Any, size: int) -> Iterator[Sentence]:
@@ -256,7 +270,7 @@ _EAST_ASIAN_STOP = re.compile(rf"[。！？｡][{_EAST_ASIAN_ENDS}]*")
 
 
 def _spans(text: str, paragraph: _Paragraph, punkt: Any) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence: what Punkt finds, less its usual mistakes; whole lines where lines are kept."""
+    """Start and end of each sentence: Punkt's, less its usual mistakes; whole lines where lines are kept."""
     begin = paragraph.start
     body = text[begin : paragraph.end]
     ends = [end for _, end in punkt.span_tokenize(_plain(body))]
@@ -266,10 +280,14 @@ def _spans(text: str, paragraph: _Paragraph, punkt: Any) -> Iterator[tuple[int, 
     for end in ends:
         end = _NOTES.match(body, end).end()  # type: ignore[union-attr]
         after = _SPACE.match(body, end).end()  # type: ignore[union-attr]
-        is_inside = end <= start or after < len(body) and (
-            (after == end and body[end - 1] not in _EAST_ASIAN_ENDS)
-            or (paragraph.keeps_lines and "\n" not in body[end:after])
-            or _goes_on(body[max(start, end - 20) : end], body[after : after + 2])
+        is_inside = (
+            end <= start
+            or after < len(body)
+            and (
+                (after == end and body[end - 1] not in _EAST_ASIAN_ENDS)
+                or (paragraph.keeps_lines and "\n" not in body[end:after])
+                or _goes_on(body[max(start, end - 20) : end], body[after : after + 2])
+            )
         )
         if not is_inside:
             yield begin + start, begin + end
@@ -293,7 +311,9 @@ def _goes_on(before: str, after: str) -> bool:
     word = found[1] if found else ""
     if len(word) == 1 and word.isupper() and _INITIAL.fullmatch(after):  # "M. R. Kapoustin"
         return True
-    if after[:1].isdigit() and (word.lower() in ("no", "nos") or (len(word) == 1 and word.islower())):  # "p. 5"
+    if after[:1].isdigit() and (
+        word.lower() in ("no", "nos") or (len(word) == 1 and word.islower())
+    ):  # "p. 5"
         return True
     return word.lower() in NEVER_LAST
 
@@ -324,7 +344,9 @@ def _pieces(shown: str, text: str, start: int, opens: bool, size: int) -> Iterat
     while at < len(shown):
         cut = len(shown)
         if cut - at > size:
-            cut = max(shown.rfind("\n", at + size // 2, at + size + 1), 0) or shown.rfind(" ", at + 1, at + size + 1)
+            cut = max(shown.rfind("\n", at + size // 2, at + size + 1), 0) or shown.rfind(
+                " ", at + 1, at + size + 1
+            )
             cut = cut if cut > at else at + size
         piece = shown[at:cut].rstrip()
         found = [next(places).start() for character in piece if not character.isspace()]

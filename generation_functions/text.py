@@ -41,7 +41,7 @@ SHORT_TAIL = 200  # a last chunk below this joins the one before it where it fit
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text file. `name` is its path below the folder; title, author and year are what the file name says."""
+    """A text file. `name` is its path below the folder; title, author and year are from the file's name."""
 
     name: str
     text: str
@@ -64,17 +64,19 @@ class Skipped:
     reason: str
 
 
-# Reading ------------------------------------------------------------------------------------------------------
+# Reading ----------------------------------------------------------------------------------------------------
 
 
 def read_sources(folder: Path) -> tuple[list[Source], list[Skipped]]:
-    """All texts in `folder` and the folders in it, by name, and what was left out. Hidden files are not mentioned.
+    """All texts in `folder` and the folders in it, by name, and what was left out, less hidden files.
 
     Raises ConfigError when there is no folder or nothing in it can be read.
     """
     if not folder.is_dir():
         found = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise ConfigError(f"PATH.INPUT: folder {folder} {found}; put .txt or .md files into a folder and name it")
+        raise ConfigError(
+            f"PATH.INPUT: folder {folder} {found}; put .txt or .md files into a folder and name it"
+        )
     sources, skipped = [], []
     for name, path, reason in _files(folder, "", {}):
         try:
@@ -152,7 +154,9 @@ def _split_suffix(name: str) -> tuple[str, str]:
     return (stem, dot + last) if stem and _SUFFIX.fullmatch(dot + last) else (name, "")
 
 
-_CONTROL = re.compile(r"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]")  # less what old editors, printers and terminals leave
+_CONTROL = re.compile(
+    r"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]"
+)  # less what old editors, printers and terminals leave
 
 
 def _decode(data: bytes) -> str:
@@ -186,11 +190,11 @@ def _foreign(text: str) -> int:
     return len(text) - len(text.encode("ascii", "ignore"))
 
 
-# Chunks -------------------------------------------------------------------------------------------------------
+# Chunks -----------------------------------------------------------------------------------------------------
 
 
 def chunks(sources: Sequence[Source], size: int) -> list[Chunk]:
-    """Whole sentences of one source each, `size` characters of chunk.text at most, in the order of the text."""
+    """Whole sentences of one source each, `size` characters of chunk.text at most, in text order."""
     made: list[Chunk] = []
     for source in sources:
         repeats: Counter[str] = Counter()
@@ -232,7 +236,7 @@ def _lengths(sentences: list[Sentence], begin: int, size: int) -> list[int]:
 
 
 def _good_end(sentences: list[Sentence], lengths: list[int], size: int) -> int:
-    """How many to take where there is more: to the end of a paragraph if that fills two thirds, and no heading last."""
+    """How many to take of more: up to a paragraph's end if that fills two thirds, and no heading last."""
     fitting = len(lengths)
     for count in range(fitting, 0, -1):
         if lengths[count - 1] < size * 2 / 3:
@@ -257,13 +261,13 @@ def _leads_on(sentence: Sentence) -> bool:
     return heading or _LEADS_ON.search(sentence.text) is not None
 
 
-# Subset -------------------------------------------------------------------------------------------------------
+# Subset -----------------------------------------------------------------------------------------------------
 
 
 def subset(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
     """`size` chunks spread over all sources and over each of them, in the order of the text.
 
-    Every source has one while there are enough, the rest go by length. Which ones hangs on their content alone: a
+    Every source gets one while there are enough, the rest go by length. Which ones hangs on content alone: a
     bigger subset holds the smaller one, and another source or an edit changes few of the others.
     """
     by_source: dict[str, list[Chunk]] = defaultdict(list)
@@ -272,14 +276,16 @@ def subset(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
     turns: list[tuple[bool, float, str, str]] = []
     for source, own in by_source.items():
         for taken, key in enumerate(_spread([chunk.key for chunk in own])):
-            share = (2 * taken + 1) / len(own)  # Sainte-Laguë: the next seat goes to who has the fewest for its size
+            share = (2 * taken + 1) / len(
+                own
+            )  # Sainte-Laguë: the next seat goes to who has the fewest for its size
             turns.append((taken > 0, share if taken else 0.0, content_key(source), key))
     chosen = {key for *_, key in sorted(turns)[:size]}
     return [chunk for chunk in chunks if chunk.key in chosen]
 
 
 def _spread(keys: list[str]) -> list[str]:
-    """The keys in an order of which every beginning is spread evenly: one of all, one of each half, each quarter ..."""
+    """In an order whose every beginning is spread evenly: one of all, of each half, of each quarter ..."""
     order: list[str] = []
     taken: set[str] = set()
     cells = 1
@@ -290,3 +296,10 @@ def _spread(keys: list[str]) -> list[str]:
         taken.update(order)
         cells *= 2
     return order
+
+
+def describe(name: str) -> str:
+    """What a source's name tells of it: "Title, by Author, published Year", as far as it does."""
+    stem, _ = _split_suffix(name.rpartition("/")[2])
+    named = _FILE_NAME.fullmatch(stem)
+    return Source(name, "", *(named.group("title", "author", "year") if named else (stem, "", ""))).description

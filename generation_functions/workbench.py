@@ -16,21 +16,26 @@ import asyncio
 import concurrent.futures
 import json
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import checks, config, conversations, export, prompts, questions, text
-from .batch import Batch
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from . import checks, config, conversations, export, prompts, questions, report, text
+from .batch import Batch, Shown
 from .errors import ConfigError, Paused, RunError
-from .models import Models, Role
-from .records import Act, Chunk, Conversation, Outcome, Pair, content_key
+from .models import ROLES, Models, Role
+from .records import Act, Outcome, Pair, content_key
 from .stage import Ask
 from .step import Item, Pause, Progress, Step, at_rest, carry_out, edited
 from .store import Overlay, Store
 
+PROGRESS_SECONDS = 0.5  # between two changes of a cell's progress line
 TICK = 0.2  # seconds between two looks at a running step: how long the stop button may take to be heard
 BY_HAND = ("question", "answer", "card", "scenario", "plan")  # the fields that a person may edit
 
@@ -72,6 +77,7 @@ PLANS: dict[str, Plan] = {
         ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_ROPE),
     ),
 }
+_NONE = Plan("small", (), ())
 STEPS = ("chunks", *PLANS)
 
 
@@ -94,11 +100,11 @@ class Workbench:
     ) -> None:
         self.config = config.load(config_file, changes)
         self.folder = self.config.path("PATH.OUTPUT") / _run_name(run)
-        self._report = report or (lambda progress: None)
+        self._report = report or display_progress()
         self._readonly = readonly
         folders = [self.config.path("PATH.PROMPTS"), self.config.path("PATH.DEFAULT_PROMPTS")]
         folders = list(dict.fromkeys(folders))
-        self._stages = {name: prompts.load(name, folders, self._variants()) for name in prompts.STAGES}
+        self.stages = {name: prompts.load(name, folders, self._variants()) for name in prompts.STAGES}
         self._traits = conversations.load_traits(folders)
         self._models = Models(self.config, say)
         if not readonly:
@@ -113,6 +119,13 @@ class Workbench:
         self._loop.run(self._models.close())
         self._loop.close()
         self._store.close()
+
+    def __repr__(self) -> str:
+        small, large = self._models.name("small"), self._models.name("large")
+        models = small if small == large else f"{small} (small), {large} (large)"
+        mode = "assistant" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
+        ignored = "".join(f"\n  note: {line}" for line in self.config.ignored)
+        return f"Workbench: run {self.folder}, {mode} mode\n  model: {models}\n  texts: {len(self._sources)}{ignored}"
 
     def __enter__(self) -> Workbench:
         return self
@@ -182,7 +195,8 @@ class Workbench:
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
-        groups = conversations.groups(self._records(pairs, "distinct"), self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
+        wanted = [] if self.config["SKIP.CONVERSATION_GENERATION"] else self._records(pairs, "distinct")
+        groups = conversations.groups(wanted, self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
         assistant = self.config["SYSTEM.ASSISTANT_MODE"]
         work = partial(conversations.cast, traits=self._traits, assistant=assistant)
         return self._step("cast", groups, work, again)
@@ -197,41 +211,53 @@ class Workbench:
 
         Raises RunError when there is nothing to write, saying which step lost the items.
         """
-        wanted = STEPS[: STEPS.index("distinct") + 1] if self.config["SKIP.CONVERSATION_GENERATION"] else STEPS
-        batches = [self._batches.get(name) or self._at_rest(name) for name in wanted]
-        if error := export.explain_empty(batches):
+        batches = {batch.name: batch for batch in self.status()}
+        last = "distinct" if self.config["SKIP.CONVERSATION_GENERATION"] else "converse"
+        if error := export.explain_empty([batches[name] for name in STEPS[: STEPS.index(last) + 1]]):
             raise error
-        pairs = batches[STEPS.index("distinct")].records
-        made: list[Conversation] = batches[-1].records if wanted is STEPS else []
+        pairs, made = batches["distinct"].records, batches["converse"].records
         return export.datasets(self.folder / "export", self.config, self._sources, pairs, made)
 
     # Everything at once
 
-    def steps(self) -> tuple[str, ...]:
-        """The names of the steps of this configuration, in order."""
-        last = "distinct" if self.config["SKIP.CONVERSATION_GENERATION"] else "converse"
-        return STEPS[: STEPS.index(last) + 1]
-
     def run(self) -> list[Batch]:
         """Every step, each with the batch before it, as the notebook's cells do."""
         batches: list[Batch] = []
-        for name in self.steps():
+        for name in STEPS:
             batches.append(getattr(self, name)(*batches[-1:]))
         return batches
 
     def status(self) -> list[Batch]:
-        """Every step as it stands on disk; nothing is done."""
+        """Every step as it stands on disk, in the order of STEPS; nothing is done."""
         self._batches.clear()
-        return [self._at_rest(name) for name in self.steps()]
+        return [self._at_rest(name) for name in STEPS]
 
-    def usage(self) -> list[dict[str, Any]]:
-        """Calls and tokens of each stage: the journal's own count."""
-        return self._store.usage()
+    def ledger(self) -> Shown:
+        """What became of every step's items, and what was bought for it."""
+        return Shown(f"{report.ledger_text(self.status())}\n\n{report.usage_text(self._store.usage())}")
 
-    def use(self, role: Role) -> str:
-        """Load the role's model now, after ending the other where both would not fit. Gives its name."""
-        self._wait(self._models.ready(role))
-        return f"{role}: {self._models.name(role)}"
+    def use(self, role: Role) -> Shown:
+        """Load the role's model now, ending the other; it is left where it is when none of its steps needs it."""
+        name = self._models.name(role)
+        left = sum(batch.ledger.pending for batch in self.status() if PLANS.get(batch.name, _NONE).role == role)
+        if not left:
+            return Shown(f"{name} is not loaded: its steps have nothing left to do")
+        engine = self._wait(self._models.ready(role))
+        return Shown(f"{name} is ready: {getattr(engine, 'about', '') or role}")
+
+    def try_models(self) -> list[str]:
+        """One small call to each model, a line each; the first that is wrong is raised as an EngineError."""
+        stage = self.stages["check_question"]
+        request = stage.request(stage.examples[0].values, seed=1)
+        lines = []
+        for role in ROLES if self._models.name("small") != self._models.name("large") else ROLES[:1]:
+            engine = self._wait(self._models.ready(role))
+            got = self._wait(engine.complete(request))
+            lines.append(
+                f"{role} model {engine.name}: {got.completion_tokens} tokens in {got.seconds:.1f} s, "
+                f"finish {got.finish}: {' '.join(got.text.split())[:80]!r}"
+            )
+        return lines
 
     # Acts of people
 
@@ -322,7 +348,7 @@ class Workbench:
     def _made_step(self, name: str, work: Callable[[Any, Ask], Coroutine[Any, Any, Outcome]], again: bool) -> Step:
         plan = PLANS[name]
         model = self._models.model(plan.role)
-        stages = {stage: self._stages[stage] for stage in plan.stages}
+        stages = {stage: self.stages[stage] for stage in plan.stages}
         versions = [stage.version for stage in stages.values()]
         made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
         limit = self.config["SYSTEM.CONCURRENCY_LIMIT"]
@@ -461,6 +487,26 @@ class _Latest:
         if progress is not None and progress is not self._shown and progress.total:
             self._shown = progress
             self._report(progress)
+
+
+def display_progress() -> Callable[[Progress], None]:
+    """Progress as one line of the running notebook cell, at most twice a second; silent outside a notebook."""
+    shell = get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return lambda progress: None
+    shown: dict[str, Any] = {"cell": None, "handle": None, "at": 0.0}
+
+    def report(progress: Progress) -> None:
+        now, cell = time.monotonic(), (shell.execution_count, progress.step)
+        line = {"text/plain": str(progress)}
+        if shown["cell"] != cell:
+            handle = display(line, raw=True, display_id=True)
+            shown.update(cell=cell, handle=handle, at=now)
+        elif now - shown["at"] >= PROGRESS_SECONDS or progress.done == progress.total:
+            shown["handle"].update(line, raw=True)
+            shown["at"] = now
+
+    return report
 
 
 class _Loop:

@@ -1,0 +1,74 @@
+"""What a run looks like: figures, and the table of what was bought.
+
+Figures are matplotlib Figure objects that show themselves in a notebook; pyplot's global state is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .batch import Batch
+
+COLOURS = {"kept": "#3a7d44", "rejected": "#b3423a", "failed": "#c98a1b", "pending": "#9aa0a6"}
+BINS = 20
+
+
+def chart_of_sizes(chunks: Batch) -> Figure:
+    """A histogram of the chunks' sizes in characters, a colour for each source."""
+    sizes: dict[str, list[int]] = {}
+    for chunk in chunks:
+        sizes.setdefault(chunk.source, []).append(len(chunk.text))
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    labels = [source if len(source) <= 40 else source[:39] + "\u2026" for source in sizes]
+    axes.hist(list(sizes.values()), bins=BINS, stacked=True, label=labels)
+    axes.set(xlabel="characters of a chunk", ylabel="chunks", title=f"{len(chunks)} chunks")
+    if len(sizes) <= 8:
+        axes.legend(fontsize=8)
+    return figure
+
+
+def chart_of_steps(batches: Sequence[Batch]) -> Figure:
+    """How many items each step kept, rejected, failed and has still to do."""
+    figure = Figure(figsize=(7, 0.9 + 0.35 * len(batches)), layout="constrained")
+    axes = figure.subplots()
+    names = [batch.name for batch in batches]
+    left = [0] * len(batches)
+    for status, colour in COLOURS.items():
+        counts = [getattr(batch.ledger, status) for batch in batches]
+        axes.barh(names, counts, left=left, color=colour, label=status)
+        left = [so_far + count for so_far, count in zip(left, counts, strict=True)]
+    axes.invert_yaxis()
+    axes.set(xlabel="items", title="what each step let through")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def ledger_text(batches: Sequence[Batch]) -> str:
+    """The ledger of every step, a line each."""
+    rows = [("step", "in", "kept", "rejected", "failed", "pending", "makes")]
+    for batch in batches:
+        ledger = batch.ledger
+        counts = (ledger.total, ledger.kept, ledger.rejected, ledger.failed, ledger.pending, len(batch))
+        rows.append((batch.name, *map(str, counts)))
+    return "\n".join(f"{row[0]:<12}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows)
+
+
+def usage_text(usage: Sequence[Mapping[str, Any]]) -> str:
+    """What the journal counts: calls, how many could not be used, tokens, and the share of prompts from cache."""
+    if not usage:
+        return "no calls"
+    rows = [("stage", "calls", "unusable", "prompt", "cached", "written", "seconds")]
+    for row in [*usage, _total(usage)]:
+        cached = f"{100 * row['cached_tokens'] / max(1, row['prompt_tokens']):.0f}%"
+        counts = (row["calls"], row["unusable"], row["prompt_tokens"], cached, row["completion_tokens"])
+        rows.append((row["stage"], *map(str, counts), f"{row['seconds']:.0f}"))
+    return "\n".join(f"{row[0]:<30}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows)
+
+
+def _total(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = ("calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds")
+    return {"stage": "all", **{name: sum(row[name] for row in usage) for name in names}}
