@@ -43,5 +43,5 @@ bench:  ## run the benchmarks and print their figures
 	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(python) "$$benchmark" || exit 1; done
 
 clean:  ## remove .venv and caches; keeps models, texts and output
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache __pycache__
 	find generation_functions tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

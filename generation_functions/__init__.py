@@ -1,7 +1,7 @@
 """Gristmill: raw text to validated question-answer pairs and conversations for fine-tuning language models.
 
-    from generation_functions import Workbench
-    wb = Workbench("config.yaml", run="first")
+from generation_functions import Workbench
+wb = Workbench("config.yaml", run="first")
 """
 
 from .batch import Batch

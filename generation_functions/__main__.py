@@ -1,7 +1,7 @@
 """The workbench without Jupyter: python -m generation_functions run | status | export | doctor | notebook.
 
-Prints progress to standard error, results to standard output. Exit codes: 0 done, 1 an error that one line explains,
-130 stopped.
+Prints progress to standard error, results to standard output. Exit codes: 0 done, 1 an error that one line
+explains, 130 stopped.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _log() -> Callable[[Progress], None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m generation_functions", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m generation_functions", description=__doc__.split("\n")[0]
+    )
     commands = parser.add_subparsers(required=True, metavar="run | status | export | doctor | notebook")
     steps = ", ".join(STEPS)
     for name, do, about in (
@@ -115,12 +117,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=about, description=about)
         command.add_argument("--config", default="config.yaml", help="settings (config.yaml)")
-        command.add_argument("--run", default="first", help="name of the run, a folder below PATH.OUTPUT (first)")
-        command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting")
+        command.add_argument(
+            "--run", default="first", help="name of the run, a folder below PATH.OUTPUT (first)"
+        )
+        command.add_argument(
+            "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting"
+        )
         command.add_argument("--input", help="folder of texts, in place of PATH.INPUT")
         command.add_argument("--output", help="folder of runs, in place of PATH.OUTPUT")
         command.set_defaults(do=do)
-    command = commands.add_parser("notebook", help="execute a notebook from top to bottom, showing what it shows")
+    command = commands.add_parser(
+        "notebook", help="execute a notebook from top to bottom, showing what it shows"
+    )
     command.add_argument("file", nargs="?", default="processing.ipynb")
     command.set_defaults(do=_notebook)
     return parser

@@ -2,8 +2,9 @@
 
     Api("http://127.0.0.1:8080/v1", "none", "my-model", completion_mode=False, grammar="llama.cpp")
 
-It knows nothing of stages beyond the request it is given. A server that takes grammars (llama.cpp's own) is sent the
-request's; elsewhere the answer is free text, which the reader of the stage then has to fit to the grammar.
+It knows nothing of stages beyond the request it is given. A server that takes grammars (llama.cpp's own) is
+sent the request's; elsewhere the answer is free text, which the reader of the stage then has to fit to the
+grammar.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Api:
             )
 
     async def complete(self, request: Request) -> Completion:
-        """One exchange. Raises EngineError, retryable for what may pass: time-outs, 408, 409, 425, 429, 5xx, resets."""
+        """One exchange.
+
+        Raises EngineError, retryable for what may pass: time-outs, 408, 409, 425, 429, 5xx, resets.
+        """
         await self.start()
         assert self._client is not None
         began = time.monotonic()
@@ -83,15 +87,15 @@ class Api:
         }
 
     def _completion(self, answer: Any, seconds: float) -> Completion:
-        choice = next(iter(getattr(answer, "choices", None) or ()), None)
-        text = None if choice is None else choice.text if self._completion_mode else choice.message.content
-        if text is None:
+        choices = getattr(answer, "choices", None)
+        text = (choices[0].text if self._completion_mode else choices[0].message.content) if choices else None
+        if not choices or text is None:
             raise EngineError(f"{self._address} sent an answer without text", retryable=True)
         usage = answer.usage
         details = getattr(usage, "prompt_tokens_details", None)
         return Completion(
             text,
-            "length" if choice.finish_reason == "length" else "stop",
+            "length" if choices[0].finish_reason == "length" else "stop",
             getattr(usage, "prompt_tokens", None) or 0,
             getattr(details, "cached_tokens", None) or 0,
             getattr(usage, "completion_tokens", None) or 0,
@@ -111,11 +115,15 @@ class Api:
                 hint="Is the server running there, and is API.BASE_URL its address?",
             )
         retryable = status in (None, 408, 409, 425, 429) or (status or 0) >= 500
-        return EngineError(f"{self._address} answers {status or 'with an error'}: {said}", retryable=retryable, hint=HINTS.get(status or 0, ""))
+        return EngineError(
+            f"{self._address} answers {status or 'with an error'}: {said}",
+            retryable=retryable,
+            hint=HINTS.get(status or 0, ""),
+        )
 
 
 HINTS = {
-    400: "The server does not take a setting that was sent; see SYSTEM.STOP, API.GRAMMAR and SYSTEM.COMPLETION_MODE.",
+    400: "The server refuses a setting: see SYSTEM.STOP, API.GRAMMAR and SYSTEM.COMPLETION_MODE.",
     401: "Is API.API_KEY right?",
     403: "Is API.API_KEY allowed to use this model?",
     404: "Does API.BASE_URL end in /v1, and does the server have the model of API.LOGICAL_MODEL?",

@@ -1,7 +1,7 @@
 """A step's items as the notebook shows them.
 
-A batch is a sequence of the records that go on to the next step. It shows itself: as an escaped HTML table with its
-ledger, reasons and votes where HTML is shown, as text elsewhere. It changes nothing.
+A batch is a sequence of the records that go on to the next step. It shows itself: as an escaped HTML table
+with its ledger, reasons and votes where HTML is shown, as text elsewhere. It changes nothing.
 
     vetted                      # the table
     vetted.show("rejected")     # those rejected, each with its reason and its votes
@@ -62,7 +62,9 @@ class Batch(Sequence[Any]):
         return Batch(self.name, items, self.overlay, self.notes, rows)
 
     def reasons(self) -> dict[str, int]:
-        """How often each reason for rejection or failure came, the part before the colon, most frequent first."""
+        """How often each reason for rejection or failure came, the part before the colon, most frequent
+        first.
+        """
         bad = [i.outcome.reason for i in self.items if i.status(self.overlay) in ("rejected", "failed")]
         return dict(Counter(reason.split(":")[0] for reason in bad).most_common())
 
@@ -157,7 +159,8 @@ def shown(record: Any) -> str:
 def plain(text: str) -> str:
     """The text without what would act on a screen: escape sequences, control and direction marks."""
     return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else "\ufffd" for c in text
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else "\ufffd"
+        for c in text
     )
 
 
@@ -209,9 +212,15 @@ def _votes(item: Item) -> str:
     folds = []
     marks = {True: "pass", False: "fail", None: "abstain"}
     for verdict in item.outcome.verdicts:
-        counts = ", ".join(f"{n} {mark}" for mark, n in Counter(marks[v.passed] for v in verdict.votes).items())
-        reasons = "".join(f"<li>{marks[v.passed]}: {html.escape(plain(v.reason))}</li>" for v in verdict.votes)
+        counts = ", ".join(
+            f"{n} {mark}" for mark, n in Counter(marks[v.passed] for v in verdict.votes).items()
+        )
+        reasons = "".join(
+            f"<li>{marks[v.passed]}: {html.escape(plain(v.reason))}</li>" for v in verdict.votes
+        )
         tone = "kept" if verdict.passed else "rejected"
         name = html.escape(verdict.check.removeprefix("check_"))
-        folds.append(f"<details><summary class='gm-{tone}'>{name}: {counts}</summary><ul>{reasons}</ul></details>")
+        folds.append(
+            f"<details><summary class='gm-{tone}'>{name}: {counts}</summary><ul>{reasons}</ul></details>"
+        )
     return "".join(folds)

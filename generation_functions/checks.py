@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from .records import Conversation, Pair, Turn
 
-# A pair is read without its chunk, so it must not point at it: "the passage above", "according to the author".
+# A pair is read without its chunk, so it must not point at it: "the passage above", "according to the
+# author".
 MENTION = re.compile(
     r"\b(?:the|this|that|given|provided) (?:above )?"
     r"(?:text|passage|paragraph|excerpt|extract|author|article|chapter|section|document|snippet)s?\b",
@@ -27,8 +28,8 @@ CLOSER = re.compile(
     r"\b(?:anything|something) else\b|\b(?:any|more|other|further)(?: \w+)? questions\b", re.IGNORECASE
 )
 STOP_WORDS = frozenset(
-    "a an the of in on at to for from by with and or is are was were be been do does did how what which who whom"
-    " whose when where why it its this that these those as into than then there their they he she his her".split()
+    """a an the of in on at to for from by with and or is are was were be been do does did how what which who
+    whom whose when where why it its this that these those as into than then there their they he she his her""".split()
 )
 SAME_WORDS = 0.8  # share of common words from which two questions of one chunk say the same (LOG.md 3)
 SAME_ANSWER = 0.5  # share of common words that their answers must have as well
@@ -180,7 +181,8 @@ def _exchanges(conversation: Conversation) -> list[Exchange]:
     first = len(turns) % 2
     pairs = conversation.cast.group.pairs
     return [
-        Exchange(first + 2 * i + 1, pair, *turns[first + 2 * i : first + 2 * i + 2]) for i, pair in enumerate(pairs)
+        Exchange(first + 2 * i + 1, pair, *turns[first + 2 * i : first + 2 * i + 2])
+        for i, pair in enumerate(pairs)
     ]
 
 

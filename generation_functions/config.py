@@ -1,7 +1,7 @@
 """config.yaml: every setting, its type and range, and one readable error for anything else.
 
-The section and key names are those of the Augmentoolkit lineage, so that a config.yaml written for it loads; ours
-are further sections. A row of `SETTINGS` is the one place where a setting is defined:
+The section and key names are those of the Augmentoolkit lineage, so that a config.yaml written for it loads;
+ours are further sections. A row of `SETTINGS` is the one place where a setting is defined:
 
     SYSTEM.CHUNK_SIZE   int   1900   100 .. 20000   characters of a chunk
 
@@ -41,8 +41,8 @@ class Secret(str):
 class Setting:
     """`allowed` is a (lowest, highest) range for numbers or the tuple of words for text; () means anything.
 
-    `result` tells whether a change of it can change what is generated (and so makes older items "made by older
-    settings") or just how (concurrency, paths, keys).
+    `result` tells whether a change of it can change what is generated (and so makes older items "made by
+    older settings") or just how (concurrency, paths, keys).
     """
 
     name: str
@@ -61,7 +61,9 @@ MODES = ("local", "api", "aphrodite", "cohere", "sample")
 SETTINGS = (
     Setting("API.API_KEY", Secret(""), (), "key of the server; ${NAME} reads the environment"),
     Setting("API.BASE_URL", "", (), "an OpenAI-compatible address, usually ending in /v1"),
-    Setting("API.LOGICAL_MODEL", "logical_models/gemma-3-270m-q4_k_m.gguf", (), "judges, writes pairs, votes"),
+    Setting(
+        "API.LOGICAL_MODEL", "logical_models/gemma-3-270m-q4_k_m.gguf", (), "judges, writes pairs, votes"
+    ),
     Setting("API.LARGE_LOGICAL_MODEL", "", (), "writes conversations; empty: LOGICAL_MODEL does it all"),
     Setting("API.LARGE_BASE_URL", "", (), "where the large model lives, if elsewhere"),
     Setting("API.LARGE_API_KEY", Secret(""), (), "its key, if another"),
@@ -82,7 +84,9 @@ SETTINGS = (
     Setting("SYSTEM.REARRANGEMENTS_TO_TAKE", 3, (1, 24), "orders of a group's pairs, a conversation each"),
     Setting("SYSTEM.CONVERSATION_QUOTES", "verbatim", ("verbatim", "free"), "how pairs stand in turns", True),
     Setting("SYSTEM.CONCURRENCY_LIMIT", 16, (1, 4096), "calls in flight"),
-    Setting("SYSTEM.COMPLETION_MODE", "auto", ("auto", True, False), "plain completion instead of chat", True),
+    Setting(
+        "SYSTEM.COMPLETION_MODE", "auto", ("auto", True, False), "plain completion instead of chat", True
+    ),
     Setting("SYSTEM.STOP", True, (), "send stop strings"),
     Setting("SYSTEM.GRAPH", True, (), "show figures"),
     Setting("SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG", ASSISTANT_PROMPT, (), "system message of assistant rows"),
@@ -119,7 +123,10 @@ COHERE_URL = "https://api.cohere.ai/compatibility/v1"
 
 
 class Config(Mapping[str, Any]):
-    """All settings by their full name, checked: config["SYSTEM.CHUNK_SIZE"]. Settings not given have their default."""
+    """All settings by their full name, checked: config["SYSTEM.CHUNK_SIZE"].
+
+    Settings not given have their default.
+    """
 
     def __init__(self, values: Mapping[str, Any], folder: Path, ignored: tuple[str, ...] = ()) -> None:
         self._values = {setting.name: values.get(setting.name, setting.default) for setting in SETTINGS}
@@ -206,7 +213,9 @@ def _nearest(name: str) -> str:
 
 
 def _value(path: Path, setting: Setting, value: Any) -> Any:
-    """The value in the setting's own type: a boolean typed as text is a boolean, a whole number will do for a float."""
+    """The value in the setting's own type: a boolean typed as text is a boolean, a whole number will do for a
+    float.
+    """
     if isinstance(value, str):
         value = _from_environment(path, setting.name, value)
         if setting.kind is not str or setting.allowed:

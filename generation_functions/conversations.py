@@ -2,7 +2,8 @@
 
     groups([pair, pair, pair])  -> Group of up to 4 pairs of one chunk, in one of several orders
     cast(Group)                 -> Cast: who answers (with a character card), who asks, in which scenario
-    write(Cast)                 -> Conversation | rejected: "turn 3 says 1870, which neither its pair nor its text has"
+    write(Cast)                 -> Conversation | rejected: "turn 3 says 1870, which neither its pair nor its
+    text has"
 
 In assistant mode there is no card and no scenario, and nothing is asked of a model for the cast.
 """
@@ -56,11 +57,15 @@ def load_traits(folders: Sequence[Path]) -> Traits:
         raise PromptError(f"{file}: axes must hold a list of values for each trait")
     if not isinstance(names, list) or len(names) < 2:
         raise PromptError(f"{file}: names must be a list of at least two given names")
-    return Traits({str(axis): [str(v) for v in values] for axis, values in axes.items()}, [str(n) for n in names])
+    return Traits(
+        {str(axis): [str(v) for v in values] for axis, values in axes.items()}, [str(n) for n in names]
+    )
 
 
 def groups(pairs: Iterable[Pair], arrangements: int) -> list[Group]:
-    """Up to four pairs of a chunk together, each in up to `arrangements` different orders, the same ones each time."""
+    """Up to four pairs of a chunk together, each in up to `arrangements` different orders, the same ones each
+    time.
+    """
     made = []
     by_chunk: dict[str, list[Pair]] = {}
     for pair in pairs:
@@ -79,12 +84,20 @@ def _arranged(pairs: Sequence[Pair], arrangements: int) -> list[Group]:
 
 
 async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Outcome:
-    """A character who can answer the group's questions, someone who asks, and where they meet. Four calls or none."""
+    """A character who can answer the group's questions, someone who asks, and where they meet.
+
+    Four calls or none.
+    """
     if assistant:
         return Outcome("kept", (Cast(group, ASSISTANT, USER),))
     draw = random.Random(group.key)
     source = text.describe(group.chunk.source)
-    about = {"text": group.chunk.text, "pairs": _as_values(group), "source": source, "traits": traits.drawn(draw)}
+    about = {
+        "text": group.chunk.text,
+        "pairs": _as_values(group),
+        "source": source,
+        "traits": traits.drawn(draw),
+    }
     plan = await ask("plan_character", about)
     values = {**about, "plan": plan.text("plan"), "initial": _initial(source, draw)}
     character = await ask("write_character", values)
@@ -97,7 +110,9 @@ async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Ou
 
 
 def _initial(source: str, draw: random.Random) -> str:
-    """A capital to begin the character's name with, none of the source's, so that the author does not walk in."""
+    """A capital to begin the character's name with, none of the source's, so that the author does not walk
+    in.
+    """
     letters = [chr(n) for n in range(ord("A"), ord("Z") + 1) if chr(n) not in RARE_INITIALS]
     return draw.choice([letter for letter in letters if letter not in source] or letters)
 

@@ -21,7 +21,10 @@ from .grammar import Grammar
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; 0 for top_k and min_p and 1 for top_p mean "off". Penalties are never used."""
+    """How the next token is drawn; 0 for top_k and min_p and 1 for top_p mean "off".
+
+    Penalties are never used.
+    """
 
     max_tokens: int
     temperature: float = 0.2
@@ -40,8 +43,8 @@ class Message:
 class Request:
     """One question to a model, in both forms: `messages` for chat, `prompt` for plain completion.
 
-    Everything but the last message is the same for all items of a stage, so engines can keep it in their cache;
-    `shared_prompt` is that part of `prompt`.
+    Everything but the last message is the same for all items of a stage, so engines can keep it in their
+    cache; `shared_prompt` is that part of `prompt`.
     """
 
     stage: str
@@ -70,13 +73,18 @@ class Completion:
 
 
 class Engine(Protocol):
-    """`name` is what the journal records as the answering model; `workers` is how many calls it takes at once."""
+    """`name` is what the journal records as the answering model; `workers` is how many calls it takes at
+    once.
+    """
 
     name: str
     workers: int
 
     async def start(self) -> None:
-        """Make ready to answer: load the model, reach the server. Raises EngineError. Cheap when it is ready."""
+        """Make ready to answer: load the model, reach the server.
+
+        Raises EngineError. Cheap when it is ready.
+        """
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request. Raises EngineError."""
@@ -86,7 +94,10 @@ class Engine(Protocol):
 
 
 class Sample:
-    """Answers at random within the grammar, the same answer for the same seed. For tests, demonstrations and CI."""
+    """Answers at random within the grammar, the same answer for the same seed.
+
+    For tests, demonstrations and CI.
+    """
 
     name = "sample"
     workers = 16
@@ -97,7 +108,9 @@ class Sample:
     async def complete(self, request: Request) -> Completion:
         await asyncio.sleep(0)
         text = request.grammar.sample(random.Random(request.seed))
-        return Completion(text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4)
+        return Completion(
+            text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4
+        )
 
     async def close(self) -> None:
         pass

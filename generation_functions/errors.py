@@ -39,7 +39,9 @@ class GrammarError(WorkbenchError):
 
 
 class EngineError(WorkbenchError):
-    """A model that does not load or a server that does not answer; `retryable` when the same call may pass later."""
+    """A model that does not load or a server that does not answer; `retryable` when the same call may pass
+    later.
+    """
 
     def __init__(self, message: str, *, retryable: bool = False, hint: str = "") -> None:
         super().__init__(f"{message}\n{hint}" if hint else message)

@@ -1,9 +1,10 @@
 """Files to take home: the readable state of each step, and the datasets.
 
 `readable` writes what a step made as JSON lines, one item a line, that can be edited and taken back as acts.
-`datasets` writes export/: each file whole or not at all, and none of them empty. It knows records, not engines.
+`datasets` writes export/: each file whole or not at all, and none of them empty. It knows records, not
+engines.
 
-    {"conversations": [{"from": "system", "value": "..."}, {"from": "human", "value": "Why is raw honey ...?"},
+    {"conversations": [{"from": "system", "value": "..."}, {"from": "human", "value": "Why is ...?"},
                        {"from": "gpt", "value": "It holds too little water ..."}]}
 """
 
@@ -19,10 +20,10 @@ from typing import Any
 
 from .batch import Batch, plain
 from .config import Config
+from .conversations import ASSISTANT, USER
 from .errors import RunError
 from .records import Cast, Chunk, Conversation, Group, Pair, Turn
-from .conversations import ASSISTANT, USER
-from .step import Item
+from .step import Item, edited
 from .store import Overlay
 from .text import Source
 
@@ -50,19 +51,12 @@ def readable(folder: Path, batch: Batch) -> Path:
 
 
 def _item_rows(item: Item, overlay: Overlay) -> Iterable[Row]:
-    status = item.status(overlay)
-    going_on = item.passing(overlay)
-    for record, left in _with_edits(item, overlay):
-        kept = left in going_on
-        row = {"id": record.key, "status": "kept" if kept else "rejected" if status == "kept" else status}
-        yield {**row, "reason": item.outcome.reason, **fields_of(left), **_verdicts(item)}
-
-
-def _with_edits(item: Item, overlay: Overlay) -> Iterable[tuple[Any, Any]]:
-    from .step import edited
-
-    records = item.outcome.records or (item.input,)
-    return [(record, edited(record, overlay)) for record in records]
+    status, going_on = item.status(overlay), item.passing(overlay)
+    for record in item.outcome.records or (item.input,):
+        stands = edited(record, overlay)
+        own = "kept" if stands in going_on else "rejected" if status == "kept" else status
+        row = {"id": record.key, "status": own, "reason": item.outcome.reason}
+        yield {**row, **fields_of(stands), **_verdicts(item)}
 
 
 def _verdicts(item: Item) -> Row:
@@ -70,7 +64,11 @@ def _verdicts(item: Item) -> Row:
         return {}
     return {
         "verdicts": [
-            {"check": v.check, "passed": v.passed, "votes": [{"passed": w.passed, "reason": w.reason} for w in v.votes]}
+            {
+                "check": v.check,
+                "passed": v.passed,
+                "votes": [{"passed": w.passed, "reason": w.reason} for w in v.votes],
+            }
             for v in item.outcome.verdicts
         ]
     }
@@ -103,7 +101,9 @@ def fields_of(record: Any) -> Row:
 
 
 def _place(chunk: Chunk, evidence: Sequence[int] = ()) -> Row:
-    """Where a record stands in its source: of the evidence if there is some, else of the chunk; in characters."""
+    """Where a record stands in its source: of the evidence if there is some, else of the chunk; in
+    characters.
+    """
     sentences = [chunk.sentences[n - 1] for n in evidence] or chunk.sentences
     return {"source": chunk.source, "start": sentences[0].start, "end": sentences[-1].end}
 
@@ -127,17 +127,24 @@ class Dialogue:
 
     def messages(self) -> Row:
         first = [{"role": "system", "content": self.system}]
-        said = [{"role": "user" if t.speaker == self.asker else "assistant", "content": t.text} for t in self.turns]
+        said = [
+            {"role": "user" if t.speaker == self.asker else "assistant", "content": t.text}
+            for t in self.turns
+        ]
         return {"messages": first + said}
 
 
 def datasets(
-    folder: Path, config: Config, sources: Sequence[Source], pairs: Sequence[Pair], made: Sequence[Conversation]
+    folder: Path,
+    config: Config,
+    sources: Sequence[Source],
+    pairs: Sequence[Pair],
+    made: Sequence[Conversation],
 ) -> dict[str, Path]:
     """Write every dataset into `folder`; gives the files by their name, with their number of rows as order.
 
-    `made` may be empty only where conversations are skipped: then each pair is a dialogue of its own. The caller
-    explains an empty dataset before this is called.
+    `made` may be empty only where conversations are skipped: then each pair is a dialogue of its own. The
+    caller explains an empty dataset before this is called.
     """
     talks = [_dialogue(c, config) for c in made] or [_lone(pair, config) for pair in pairs]
     files: dict[str, str] = {
@@ -149,7 +156,9 @@ def datasets(
     }
     if made:
         listed = [_master(conversation) for conversation in made]
-        files["master_list.jsonl"] = _lines({**row, "conversation": "\n".join(row["conversation"])} for row in listed)
+        files["master_list.jsonl"] = _lines(
+            {**row, "conversation": "\n".join(row["conversation"])} for row in listed
+        )
         files["processed_masterlist.json"] = json.dumps(listed, ensure_ascii=False, indent=1) + "\n"
     if config["SYSTEM.ASSISTANT_MODE"] or not made:
         rag = config["SYSTEM.FINAL_ASSISTANT_PROMPT_RAG"]
@@ -168,7 +177,11 @@ def _dialogue(conversation: Conversation, config: Config) -> Dialogue:
     turns = conversation.turns
     if turns[0].speaker != cast.asker and not config["EXPORT.GREETING"]:
         turns = turns[1:]
-    system = f"{cast.card}\n\nScenario: {cast.scenario}" if cast.card else config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"]
+    system = (
+        f"{cast.card}\n\nScenario: {cast.scenario}"
+        if cast.card
+        else config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"]
+    )
     return Dialogue(system, turns, cast.asker, cast.group.chunk)
 
 
@@ -223,7 +236,10 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def write_whole(file: Path, content: str) -> None:
-    """Replace the file by `content` or leave it as it was; it is never seen in between. Same content is not written."""
+    """Replace the file by `content` or leave it as it was; it is never seen in between.
+
+    Same content is not written.
+    """
     data = content.encode("utf-8", "replace")
     if file.is_file() and file.read_bytes() == data:
         return
@@ -243,6 +259,11 @@ def write_whole(file: Path, content: str) -> None:
 
 def _remove_others(folder: Path, files: Iterable[str]) -> None:
     """Datasets of an earlier export with other settings, which would be taken for these."""
-    known = {"master_list.jsonl", "processed_masterlist.json", "simplified_data_rag.jsonl", "simplified_data_no_rag.jsonl"}
+    known = {
+        "master_list.jsonl",
+        "processed_masterlist.json",
+        "simplified_data_rag.jsonl",
+        "simplified_data_no_rag.jsonl",
+    }
     for name in known - set(files):
         (folder / name).unlink(missing_ok=True)

@@ -4,10 +4,10 @@ Knows nothing of answers or how they are read. `verdict ::= "Pass" | [0-9]{1,2}`
 
     {"verdict": Choice(((Literal("Pass"),), (Repeat(Characters(((48, 57),)), 1, 2),)))}
 
-What llama.cpp refuses is refused, its limits on repetition included, and what it accepts is accepted, oddities
-and all ([] is nothing, the last of two rules with one name counts). The exceptions, which are refused: token
-references (<...>), which belong to one model; counts such as {3,2}, on which llama.cpp runs out of memory;
-characters that no text can hold.
+What llama.cpp refuses is refused, its limits on repetition included; what it accepts is accepted, oddities
+and all ([] is nothing, of two rules with one name the last counts). The exceptions are refused: token references
+(<...>), which belong to one model; counts such as {3,2}, on which llama.cpp runs out of memory; characters
+that no text can hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A grammar that reads what was written under it.
 
-The engine holds a model to the stage's GBNF and the same GBNF reads the answer, so the two cannot drift apart.
-The rule names are the fields of what is read:
+The engine holds a model to the stage's GBNF and the same GBNF reads the answer, so the two cannot drift
+apart. The rule names are the fields of what is read:
 
     root    ::= "Reason: " reason "\\nVerdict: " verdict
     reason  ::= [^\\n]{1,300}
@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -41,26 +41,14 @@ from .gbnf import (
     is_nothing,
     literal,
 )
+from .sentences import SHOWN, follow, write
 
 __all__ = ["Grammar", "Reading", "alternatives", "field_of", "literal"]
 
 MAX_PATTERN = 200_000  # characters of the pattern, all rules put in
-READ_SECONDS = 5.0  # most answers take under a millisecond; an ambiguous grammar may take for ever
-MAX_TRIED = 50  # literals tried to explain a misfit
-SHOWN = 30  # characters that an error shows of an answer
-UNREADABLE = regex.compile("[\\0\ud800-\udfff]")
-
-WORDS = tuple(  # for samples, so that what is shown of them looks like text
-    """about across again almost amber apple autumn basket before bell beneath between bread bridge bright
-    calm candle careful carries chalk clay cloud copper corner every early evening fallen farther field
-    finds follows forest garden gentle glass grain green harbour holds honey inside island keeps kettle
-    lantern later leaves letter linen long market meadow mill morning mostly narrow never north often
-    older open orchard paper pepper plain quiet rain reaches river round salt seldom shade silver slowly
-    small stone summer table thread through timber turns under until upper valley water weather while
-    willow window winter with wooden yellow""".split()
-)
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-ODD = "\t 0Aaz~\x7f\x85\xa0é\u0301א\u200b\u2028\u3000\ufeff\uffff漢😀\U000e0001\U0010ffff"
+READ_SECONDS = 2.0  # most answers take under a millisecond; an ambiguous grammar may take for ever
+MAX_EXPECTED = 3  # of the things that could have followed, how many an error names
+UNREADABLE = regex.compile("[\\0\ud800-\udfff]")  # gbnf.UNWRITABLE: in no class and in no sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,6 @@ class Shape:
 class Rule:
     name: str
     group: str
-    body: Choice
     shape: Shape
 
 
@@ -88,7 +75,7 @@ class Reading:
     spans: Mapping[str, tuple[tuple[int, int], ...]]
 
     def text(self, field: str) -> str:
-        """The field's first text, "" where the grammar let it be left out. KeyError if there is no such field."""
+        """The field's first text, "" where the grammar let it be left out. KeyError for an unknown field."""
         return next(iter(self.all(field)), "")
 
     def all(self, field: str) -> list[str]:
@@ -111,6 +98,7 @@ class Grammar:
 
     text: str
     fields: frozenset[str] = field(compare=False)
+    _bodies: Mapping[str, Choice] = field(compare=False)
     _rules: Mapping[str, Rule] = field(compare=False)
     _pattern: regex.Pattern[str] = field(compare=False)
 
@@ -129,16 +117,16 @@ class Grammar:
     def read(self, text: str, payload: Collection[str] = (), tolerant: bool = False) -> Reading:
         """The fields of `text`, the whole of which must be a sentence of the grammar.
 
-        Truncated when it is the beginning of one, or when a field named in `payload` is as long as the grammar
-        lets it be, which is where a model is stopped, not where it ends. Unparseable otherwise. `tolerant` is
-        for servers that do not enforce grammars: what stands before the grammar's first literal is skipped, and
-        so is white space around the answer.
+        Truncated when it is the beginning of one, or when a field named in `payload` is as long as the
+        grammar lets it be, which is where a model is stopped, not where it ends. Unparseable otherwise.
+        `tolerant` is for servers that do not enforce grammars: what stands before the grammar's first literal
+        is skipped, and so is white space around the answer.
         """
         deadline = time.monotonic() + READ_SECONDS
         candidates = _candidates(text, self._opening()) if tolerant else [text]
         match = next((m for c in candidates if (m := self._match(c, deadline))), None)
         if match is None:
-            raise self._refusal(candidates[-1], deadline)
+            raise self._refusal(candidates[-1])
         spans: dict[str, list[tuple[int, int]]] = {name: [] for name in self.fields}
         for rule in self._rules.values():
             found = match.spans(rule.group) if rule.group in self._pattern.groupindex else []
@@ -152,26 +140,24 @@ class Grammar:
 
         Free text stays below its upper bound, so it is never taken for truncated.
         """
-        return "".join(_written(self._rules["root"].body, self._rules, rng, wild))
+        return write(self._bodies, rng, wild)
 
-    def _match(self, text: str, deadline: float, partial: bool = False) -> regex.Match[str] | None:
-        """The match of the whole text, or, if `partial`, of the beginning of a sentence."""
+    def _match(self, text: str, deadline: float) -> regex.Match[str] | None:
         if UNREADABLE.search(text):
             return None
         try:
             seconds = max(deadline - time.monotonic(), 0.001)
-            return self._pattern.fullmatch(text, partial=partial, timeout=seconds, concurrent=True)
+            return self._pattern.fullmatch(text, timeout=seconds, concurrent=True)
         except TimeoutError:
-            message = f"it could not be read within {READ_SECONDS:g} seconds; the grammar is too ambiguous"
-            raise Unparseable(message, text) from None
+            return None
 
     def _opening(self) -> str:
         """The literal that every sentence begins with, "" when there is none."""
-        node: Node = self._rules["root"].body
+        node: Node = self._bodies["root"]
         while not isinstance(node, Literal):
             match node:
                 case Reference(name=name):
-                    node = self._rules[name].body
+                    node = self._bodies[name]
                 case Choice(options=((first, *_),)):
                     node = first
                 case Repeat(node=inner, least=least) if least:
@@ -180,35 +166,20 @@ class Grammar:
                     return ""
         return node.text
 
-    def _refusal(self, text: str, deadline: float) -> Truncated | Unparseable:
-        if self._match(text, deadline, partial=True):
+    def _refusal(self, text: str) -> Truncated | Unparseable:
+        trail = follow(self._bodies, text)
+        end = trail.followed
+        if len(text) in trail.ends:
+            message = f"it could not be read within {READ_SECONDS:g} seconds: the grammar is too ambiguous"
+            return Unparseable(message, text)
+        if end == len(text):
             return Truncated(f"it stops before its end, after {text[-SHOWN:]!r}", text)
-        low, high = 0, len(text)  # text[:low] is the beginning of a sentence, text[:high] is not
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._match(text[:middle], deadline, partial=True):
-                low = middle
-            else:
-                high = middle
-        before, after = text[max(0, low - SHOWN) : low], text[low : low + SHOWN]
-        message = f"at character {low + 1}, {after!r} does not fit" + (f" after {before!r}" if before else "")
-        expected = " or ".join(self._expected(text[:low], deadline))
-        return Unparseable(f"{message}; expected {expected}" if expected else message, text)
-
-    def _expected(self, start: str, deadline: float) -> list[str]:
-        """Up to three literals that `start` can go on with, first those that it breaks off in."""
-        if self._match(start, deadline):
-            return ["the end"]
-        begun: list[tuple[int, str, str]] = []
-        for rule in self._rules.values():
-            for text in _literals(rule.body):
-                begun += [(n, text, rule.name) for n in range(len(text)) if start.endswith(text[:n])]
-        begun.sort(key=lambda one: -one[0])
-        fitting: list[str] = []
-        for n, text, name in begun[:MAX_TRIED]:
-            if len(fitting) < 3 and self._match(start + text[n:], deadline, partial=True):
-                fitting.append(f"{text!r} ({name})")
-        return fitting
+        after = f" after {text[max(0, end - SHOWN) : end]!r}" if end else ""
+        expected = " or ".join(trail.expected[:MAX_EXPECTED])
+        message = (
+            f"at character {end + 1}, {text[end : end + SHOWN]!r} does not fit{after}; expected {expected}"
+        )
+        return Unparseable(message, text)
 
 
 def field_of(rule: str) -> str:
@@ -229,18 +200,6 @@ def _check_bound(rule: Rule, spans: list[tuple[int, int]], text: str) -> None:
         raise Truncated(f"{rule.name} has {longest:g} characters, all that the grammar gives it", text)
 
 
-def _literals(node: Node) -> Iterator[str]:
-    match node:
-        case Literal(text=text) if text:
-            yield text
-        case Choice(options=options):
-            for option in options:
-                for part in option:
-                    yield from _literals(part)
-        case Repeat(node=inner):
-            yield from _literals(inner)
-
-
 @lru_cache(maxsize=512)
 def _compiled(text: str, file: str, first_line: int) -> Grammar:
     parser = Parser(text, file, first_line)
@@ -251,7 +210,7 @@ def _compiled(text: str, file: str, first_line: int) -> Grammar:
         pattern = regex.compile("(?s)" + linker.link(), cache_pattern=False)
     except RecursionError:
         raise parser.error("rules and parentheses are nested too deep") from None
-    return Grammar(text, frozenset(map(field_of, linker.rules)), linker.rules, pattern)
+    return Grammar(text, frozenset(map(field_of, linker.rules)), linker.bodies, linker.rules, pattern)
 
 
 class _Linker:
@@ -272,7 +231,7 @@ class _Linker:
         """`path` leads from rule to rule to this one."""
         if name not in self.rules:
             shape = self._shape(self.bodies[name], (*path, name))
-            self.rules[name] = Rule(name, f"r{len(self.rules)}", self.bodies[name], shape)
+            self.rules[name] = Rule(name, f"r{len(self.rules)}", shape)
         return self.rules[name]
 
     def _named(self, rule: Rule) -> Shape:
@@ -350,62 +309,3 @@ def _class_pattern(ranges: Ranges) -> str:
         ranges = complement((*ranges, *UNWRITABLE))
     inside = "".join(f"\\U{low:08X}-\\U{high:08X}" for low, high in ranges)
     return f"[{'^' if negated else ''}{inside}]" if inside else "."
-
-
-def _written(node: Node, rules: Mapping[str, Rule], rng: random.Random, wild: bool) -> Iterator[str]:
-    match node:
-        case Literal(text=text):
-            yield text
-        case Characters():
-            yield _character(node, rng, wild)
-        case Reference(name=name):
-            yield from _written(rules[name].body, rules, rng, wild)
-        case Choice(options=options):
-            for part in rng.choice(options):
-                yield from _written(part, rules, rng, wild)
-        case Repeat(node=inner, least=least, most=most):
-            if characters := _one_of(inner, rules):
-                yield _free_text(characters, least, most, rng, wild)
-                return
-            for _ in range(rng.randint(least, least + 4 if most is None else min(most, least + 4))):
-                yield from _written(inner, rules, rng, wild)
-
-
-def _one_of(node: Node, rules: Mapping[str, Rule]) -> Characters | None:
-    """The characters that `node` is one of; None when it is not always one character."""
-    match node:
-        case Characters():
-            return node
-        case Literal(text=text) if len(text) == 1:
-            return Characters(((ord(text), ord(text)),))
-        case Reference(name=name):
-            return _one_of(rules[name].body, rules)
-        case Choice(options=options):
-            each = [_one_of(option[0], rules) if len(option) == 1 else None for option in options]
-            ranges = [span for one in each if one for span in one.ranges]
-            return Characters(complement(complement(ranges))) if all(each) else None
-    return None
-
-
-def _free_text(characters: Characters, least: int, most: int | None, rng: random.Random, wild: bool) -> str:
-    top = least + 200 if most is None else max(least, most - 1, min(most, 1))
-    words = [] if wild else [word for word in WORDS if all(letter in characters for letter in word)]
-    if not words or top < 3:
-        length = rng.randint(least, rng.choice([top, min(top, least + 12)]))
-        return "".join(_character(characters, rng, wild) for _ in range(length))
-    space = " " if " " in characters else ""
-    low = min(top, max(least, 20 if space else 3))
-    goal = rng.randint(low, min(top, low + (80 if space else 7)))
-    text = rng.choice(words)
-    while len(text) < goal:
-        text += space + rng.choice(words)
-    if len(text) > (top if space else goal):
-        text = text[:goal] if text[goal - 1] != " " else text[: goal - 1] + text[0]
-    return text[0].upper() + text[1:] if space and text[0].upper() in characters else text
-
-
-def _character(characters: Characters, rng: random.Random, wild: bool) -> str:
-    usual = [character for character in (ODD if wild else LETTERS) if character in characters]
-    if usual and (not wild or rng.random() < 0.5):
-        return rng.choice(usual)
-    return chr(rng.randint(*rng.choice(characters.ranges)))

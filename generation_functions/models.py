@@ -48,7 +48,10 @@ class Models:
         return str(self._either("API.LARGE_LOGICAL_MODEL", "API.LOGICAL_MODEL", role))
 
     async def ready(self, role: Role) -> Engine:
-        """The role's engine, able to answer. Two local models are never in memory together. Raises EngineError."""
+        """The role's engine, able to answer.
+
+        Two local models are never in memory together. Raises EngineError.
+        """
         name = f"{self.name(role)} {self._address(role)}"
         if name not in self._engines:
             if self._mode == "local":
@@ -73,7 +76,9 @@ class Models:
             return self._local(role)
         address = self._address(role)
         if not address:
-            raise ConfigError(f"API.BASE_URL is empty: SYSTEM.MODE {self._mode} needs the address of a server")
+            raise ConfigError(
+                f"API.BASE_URL is empty: SYSTEM.MODE {self._mode} needs the address of a server"
+            )
         return Api(
             address,
             self._either("API.LARGE_API_KEY", "API.API_KEY", role),
@@ -87,7 +92,11 @@ class Models:
 
     def _local(self, role: Role) -> Local:
         config = self._config
-        key = "API.LARGE_LOGICAL_MODEL" if role == "large" and config["API.LARGE_LOGICAL_MODEL"] else "API.LOGICAL_MODEL"
+        key = (
+            "API.LARGE_LOGICAL_MODEL"
+            if role == "large" and config["API.LARGE_LOGICAL_MODEL"]
+            else "API.LOGICAL_MODEL"
+        )
         file = config.path(key)
         if not file.is_file():
             raise ConfigError(f"{key}: there is no model file {file}; `make run` brings the default one")

@@ -1,7 +1,7 @@
 """A notebook executed without a browser, showing on the way what it would show.
 
-The cells run in a kernel of their own, exactly as in JupyterLab; this only listens. The executed copy is not kept:
-what a run makes is in its folder.
+The cells run in a kernel of their own, exactly as in JupyterLab; this only listens. The executed copy is not
+kept: what a run makes is in its folder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,21 @@ SECONDS_BETWEEN = 5.0  # of two progress lines of one cell
 
 
 def execute(file: Path, out: TextIO) -> int:
-    """Run every cell of the notebook in its own folder; 0 when all ended, 1 at the first error, which is shown."""
+    """Run every cell of the notebook in its own folder; 0 when all ended, 1 at the first error, which is
+    shown.
+    """
     try:
         notebook = nbformat.read(file, as_version=4)
     except (OSError, ValueError) as error:
         raise RunError(f"{file} is not a readable notebook: {error}") from None
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
-    client = _Listener(notebook, out, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(file.resolve().parent)}})
+    client = _Listener(
+        notebook,
+        out,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(file.resolve().parent)}},
+    )
     try:
         client.execute()
     except CellExecutionError:
@@ -42,12 +50,12 @@ class _Listener(NotebookClient):
         super().__init__(notebook, **settings)
         self._out, self._last = out, 0.0
 
-    async def async_execute_cell(self, cell: Any, cell_index: int, **settings: Any) -> Any:
+    async def async_execute_cell(self, cell: Any, cell_index: int, *place: Any, **settings: Any) -> Any:
         if cell.cell_type == "markdown":
             heading = next((line for line in cell.source.splitlines() if line.startswith("#")), "")
             self._say(f"\n{heading.lstrip('# ')}\n{'-' * len(heading.lstrip('# '))}" if heading else "")
         self._last = 0.0
-        return await super().async_execute_cell(cell, cell_index, **settings)
+        return await super().async_execute_cell(cell, cell_index, *place, **settings)
 
     def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
         content, kind = message["content"], message["msg_type"]

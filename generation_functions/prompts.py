@@ -1,9 +1,9 @@
 """Stage files: what a model is asked, what it may answer, and how it is drawn.
 
-`prompts/check_accuracy.yaml` holds the system text, worked examples, the item's template, the GBNF grammar and the
-sampling of one stage; contents of the keys are described at `KEYS`. This module loads such a file, refuses one that
-could not work, and fills it with an item's values. It does not know engines or answers; what a step passes to each
-stage, and so what a stage file may use, is the table `STAGES`.
+`prompts/check_accuracy.yaml` holds the system text, worked examples, the item's template, the GBNF grammar
+and the sampling of one stage; contents of the keys are described at `KEYS`. This module loads such a file,
+refuses one that could not work, and fills it with an item's values. It does not know engines or answers; what
+a step passes to each stage, and so what a stage file may use, is the table `STAGES`.
 
     stage = load("check_accuracy", folders=[Path("prompts")])
     request = stage.request({"text": "...", "question": "...", "answer": "..."}, seed=7)
@@ -24,8 +24,8 @@ from .errors import OutputError, PromptError
 from .grammar import Grammar, alternatives, literal
 from .records import content_key
 
-# What a step passes: the names a stage file must use, then those it may use. `source` describes the file as far as
-# its name tells ("Title, by Author, published Year") and is for the variant `filenames`.
+# What a step passes: the names a stage file must use, then those it may use. `source` describes the file as
+# far as its name tells ("Title, by Author, published Year") and is for the variant `filenames`.
 STAGES: dict[str, tuple[str, str]] = {
     "judge_paragraph": ("text", "source"),
     "plan_questions": ("text count", "source"),
@@ -216,7 +216,9 @@ def _check_keys(file: Path, data: Any, where: str = "") -> None:
         raise PromptError(f"{file}: {where}must hold keys of a stage file: {', '.join(KEYS)}")
     for key in data:
         if key not in KEYS:
-            raise PromptError(f"{file}: {where}{key} is not a key of a stage file; those are {', '.join(KEYS)}")
+            raise PromptError(
+                f"{file}: {where}{key} is not a key of a stage file; those are {', '.join(KEYS)}"
+            )
     missing = [key for key in REQUIRED_KEYS if not data.get(key)]
     if missing and not where:
         raise PromptError(f"{file}: {missing[0]} is missing: {KEYS[missing[0]]}")
@@ -281,7 +283,9 @@ def _check_names(stage: Stage) -> None:
 
 
 def _check_examples(stage: Stage) -> None:
-    """Every worked example must fill the template and obey the grammar; the grammar must have the fields read."""
+    """Every worked example must fill the template and obey the grammar; the grammar must have the fields
+    read.
+    """
     for number, example in enumerate(stage.examples, 1):
         where = f"{stage.file}: example {number}"
         missing = stage.placeholders() - set(example.values)
@@ -296,9 +300,13 @@ def _check_examples(stage: Stage) -> None:
         except OutputError as error:
             raise PromptError(f"{where} does not follow the grammar: {error}") from None
         if unknown := stage.payload - compiled.fields:
-            raise PromptError(f"{stage.file}: payload names {min(unknown)}, which the grammar has no rule for")
+            raise PromptError(
+                f"{stage.file}: payload names {min(unknown)}, which the grammar has no rule for"
+            )
     if not stage.examples:
-        raise PromptError(f"{stage.file}: examples is empty: a small model copies outlines, it needs a worked example")
+        raise PromptError(
+            f"{stage.file}: examples is empty: a small model copies outlines, it needs a worked example"
+        )
 
 
 def _line_of(text: str, grammar: str) -> int:

@@ -1,7 +1,8 @@
 """From chunks to pairs that can be trusted: judge, write, vet, standalone.
 
-Each takes one record and `ask`, and gives an Outcome. They know prompts by the name of their stage and by the fields
-they read, nothing of engines or files. An OutputError that gets out of here makes the item failed, not rejected.
+Each takes one record and `ask`, and gives an Outcome. They know prompts by the name of their stage and by the
+fields they read, nothing of engines or files. An OutputError that gets out of here makes the item failed, not
+rejected.
 
     judge(Chunk)       -> kept | rejected: "Unsuitable: a list of chapter titles"
     write(Chunk)       -> kept, with up to `count` pairs
@@ -27,7 +28,9 @@ REWRITES = 4  # new pairs written in place of one that fails; the lineage's numb
 
 @dataclass(frozen=True, slots=True)
 class PairCheck:
-    """A vote on pairs: the stage that asks for it and what it is called in a reason and in a rewrite's prompt."""
+    """A vote on pairs: the stage that asks for it and what it is called in a reason and in a rewrite's
+    prompt.
+    """
 
     stage: str
     name: str
@@ -50,7 +53,10 @@ async def judge(chunk: Chunk, ask: Ask) -> Outcome:
 
 
 async def write(chunk: Chunk, ask: Ask, *, count: int, planned: bool) -> Outcome:
-    """Up to `count` pairs, never more than the chunk has sentences. One call, two when they are planned first."""
+    """Up to `count` pairs, never more than the chunk has sentences.
+
+    One call, two when they are planned first.
+    """
     values = {**_numbered(chunk), "count": min(count, len(chunk.sentences)), "plan": ""}
     if planned:
         plan = await ask("plan_questions", {**values, "text": chunk.text})
@@ -70,7 +76,7 @@ async def vet(
     siblings: Collection[str] = (),
     may_name_text: bool = False,
 ) -> Outcome:
-    """Check a pair; where a check fails, write a new pair from the same chunk with the reason, and start again.
+    """Check a pair; where a check fails, write a new one from the same chunk with the reason, and start again.
 
     `siblings` are the questions asked of the same chunk, which a rewrite must not ask again. At most
     (rewrites + 1) * len(checks) * votes + rewrites calls. Raises Undecided when too few votes can be used.
@@ -114,9 +120,11 @@ async def standalone(pair: Pair, ask: Ask, *, votes: int, may_name_text: bool = 
 
 async def _rewritten(pair: Pair, ask: Ask, failed: str, reason: str, siblings: Collection[str]) -> Pair:
     """Another pair of the same chunk; asked again where it is word for word the one that failed."""
-    values = {
-        **_numbered(pair.chunk),
-        **{"question": pair.question, "answer": pair.answer, "check": failed, "reason": reason},
+    values = _numbered(pair.chunk) | {
+        "question": pair.question,
+        "answer": pair.answer,
+        "check": failed,
+        "reason": reason,
         "kept": "\n".join(f"- {question}" for question in siblings) or "none",
     }
 

@@ -6,7 +6,8 @@ They know nothing of engines, files or the run. A pair, as its JSON has it:
      "answer": "It holds too little water for yeasts to grow.", "evidence": [2]}
 
 A key is the first 16 hex digits of the SHA-256 of that content: the same content has the same key on every
-machine, so a run knows what it has done already, and editing one sentence changes just the keys that stand on it.
+machine, so a run knows what it has done already, and editing one sentence changes just the keys that stand on
+it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def content_key(*content: Any) -> str:
 class Sentence:
     """A sentence as prompts show it, and where it stands.
 
-    `start` and `end` count characters of the decoded source with line ends as "\\n" and no byte-order mark, which is
-    what Python's open() gives. The text between them differs from `text` only in white space.
+    `start` and `end` count characters of the decoded source with line ends as "\\n" and no byte-order mark,
+    which is what Python's open() gives. The text between them differs from `text` only in white space.
     """
 
     text: str
@@ -47,7 +48,8 @@ class Chunk:
     """Whole sentences of one source; a sentence longer than a chunk comes in pieces, each a Sentence here.
 
     `source` is the file's path below PATH.INPUT. `repeat` tells apart chunks of one source with the same text
-    (0 for the first), so that their keys differ although offsets, which shift with every edit, are not in the key.
+    (0 for the first), so that their keys differ although offsets, which shift with every edit, are not in the
+    key.
     """
 
     source: str
@@ -148,7 +150,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who talks, and where: `answerer` knows the text, `asker` asks. Card and scenario are empty in assistant mode."""
+    """Who talks, and where: `answerer` knows the text, `asker` asks.
+
+    Card and scenario are empty in assistant mode.
+    """
 
     group: Group
     answerer: str
@@ -184,8 +189,9 @@ class Conversation:
 class Outcome:
     """What a step made of one input.
 
-    `records` go on when it is kept; those of a rejected item are what was judged, so that a person can still accept
-    it. `reason` says why it was rejected or what failed, `verdicts` are all that were taken, in their order.
+    `records` go on when it is kept; those of a rejected item are what was judged, so that a person can still
+    accept it. `reason` says why it was rejected or what failed, `verdicts` are all that were taken, in their
+    order.
     """
 
     status: Status
@@ -196,7 +202,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a person did to the record with key `key` that `step` made: edit (with `changes`), accept, reject, ..."""
+    """What a person did to the record with key `key` that `step` made: edit (with `changes`), accept, reject,
+    ...
+    """
 
     step: str
     key: str

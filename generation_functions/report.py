@@ -1,6 +1,7 @@
 """What a run looks like: figures, and the table of what was bought.
 
-Figures are matplotlib Figure objects that show themselves in a notebook; pyplot's global state is not touched.
+Figures are matplotlib Figure objects that show themselves in a notebook; pyplot's global state is not
+touched.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def chart_of_steps(batches: Sequence[Batch]) -> Figure:
 
 def ledger_text(batches: Sequence[Batch]) -> str:
     """The ledger of every step, a line each."""
-    rows = [("step", "in", "kept", "rejected", "failed", "pending", "makes")]
+    rows: list[tuple[str, ...]] = [("step", "in", "kept", "rejected", "failed", "pending", "makes")]
     for batch in batches:
         ledger = batch.ledger
         counts = (ledger.total, ledger.kept, ledger.rejected, ledger.failed, ledger.pending, len(batch))
@@ -58,10 +59,12 @@ def ledger_text(batches: Sequence[Batch]) -> str:
 
 
 def usage_text(usage: Sequence[Mapping[str, Any]]) -> str:
-    """What the journal counts: calls, how many could not be used, tokens, and the share of prompts from cache."""
+    """What the journal counts: calls, how many could not be used, tokens, and the share of prompts from
+    cache.
+    """
     if not usage:
         return "no calls"
-    rows = [("stage", "calls", "unusable", "prompt", "cached", "written", "seconds")]
+    rows: list[tuple[str, ...]] = [("stage", "calls", "unusable", "prompt", "cached", "written", "seconds")]
     for row in [*usage, _total(usage)]:
         cached = f"{100 * row['cached_tokens'] / max(1, row['prompt_tokens']):.0f}%"
         counts = (row["calls"], row["unusable"], row["prompt_tokens"], cached, row["completion_tokens"])

@@ -1,7 +1,8 @@
 """One question to a model: ask, read, try again, and let several votes decide.
 
-`Ask` is the one thing that a step carries along. It fills a stage with an item's values, looks into the journal
-first, buys an answer only where there is none that can be used, and reads it with the stage's own grammar:
+`Ask` is the one thing that a step carries along. It fills a stage with an item's values, looks into the
+journal first, buys an answer only where there is none that can be used, and reads it with the stage's own
+grammar:
 
     reading = await ask("check_accuracy", {"text": "...", "question": "...", "answer": "..."})
     reading.text("verdict")        # "Accurate"
@@ -30,7 +31,10 @@ Check = Callable[[Reading], str | None]  # what is wrong with an answer that fol
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Which engine answers: `name` is known before it is loaded, `ready` loads it. `enforces` grammars or not."""
+    """Which engine answers: `name` is known before it is loaded, `ready` loads it.
+
+    `enforces` grammars or not.
+    """
 
     name: str
     ready: Callable[[], Awaitable[Engine]]
@@ -38,7 +42,10 @@ class Model:
 
 
 class Ask:
-    """Asks one model. `limit` calls are in flight at most; `fresh` takes no answers of older prompts or models."""
+    """Asks one model.
+
+    `limit` calls are in flight at most; `fresh` takes no answers of older prompts or models.
+    """
 
     def __init__(
         self, model: Model, stages: Mapping[str, Stage], store: Store, *, limit: int, fresh: bool = False
@@ -48,7 +55,9 @@ class Ask:
         self._free = asyncio.Semaphore(limit)
         self._asking: dict[tuple[str, str, int], asyncio.Future[Reading]] = {}
 
-    async def __call__(self, stage: str, values: Values, *, draw: int = 0, check: Check | None = None) -> Reading:
+    async def __call__(
+        self, stage: str, values: Values, *, draw: int = 0, check: Check | None = None
+    ) -> Reading:
         """The first usable answer to this question, from the journal or bought.
 
         Raises the last attempt's OutputError when none can be used, EngineError when none comes.
@@ -71,8 +80,8 @@ class Ask:
     async def majority(self, check: str, values: Values, of: int) -> Verdict:
         """Draw votes until more than half of `of` agree; draws none beyond that.
 
-        The votes that a majority needs at the least are drawn together, sharing their prompt. A tie rejects; an
-        unusable vote abstains. Raises Undecided when the usable ones are no majority of `of`.
+        The votes that a majority needs at the least are drawn together, sharing their prompt. A tie rejects;
+        an unusable vote abstains. Raises Undecided when the usable ones are no majority of `of`.
         """
         votes: list[Vote] = []
         while more := _still_needed(votes, of):
@@ -111,7 +120,9 @@ class Ask:
             except OutputError as error:
                 problem = error
             said = f"{type(problem).__name__}: {problem}" if problem else ""
-            call = Call(call_key, made_by, self.model.name, seed, request.messages[-1].content, completion, said)
+            call = Call(
+                call_key, made_by, self.model.name, seed, request.messages[-1].content, completion, said
+            )
             self._store.add_call(call, stage.version, request.shared_prompt)
             if problem is None:
                 return reading

@@ -1,8 +1,8 @@
 """A step over many items: load what is on disk, do what is missing, give the same batch.
 
-`carry_out` is what running a notebook cell means. An item is known by the key of its input, so whatever has been
-done is not done again; kept and rejected are judgements and stay, failed is the lack of one and is tried again.
-It knows records and the store; what the step does with a record is its `work`.
+`carry_out` is what running a notebook cell means. An item is known by the key of its input, so whatever has
+been done is not done again; kept and rejected are judgements and stay, failed is the lack of one and is tried
+again. It knows records and the store; what the step does with a record is its `work`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ ERRORS_IN_HUNDRED = 50  # engine errors among the last hundred items, likewise
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`made_by` tells apart what other prompts, models or settings made; `work` gives the outcome of one input."""
+    """`made_by` tells apart what other prompts, models or settings made; `work` gives the outcome of one
+    input.
+    """
 
     name: str
     made_by: str
@@ -34,7 +36,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input of a step and what became of it. `older` tells that other prompts, models or settings made it."""
+    """One input of a step and what became of it.
+
+    `older` tells that other prompts, models or settings made it.
+    """
 
     input: Any
     outcome: Outcome
@@ -105,8 +110,8 @@ async def carry_out(
 ) -> list[Item]:
     """The items of `inputs`, in their order; what is missing or failed is done, `again` also what is older.
 
-    Each outcome is on disk before the next item of its worker begins. Raises EngineError when the engine cannot go
-    on; what is done stays. After a pause the rest is pending.
+    Each outcome is on disk before the next item of its worker begins. Raises EngineError when the engine
+    cannot go on; what is done stays. After a pause the rest is pending.
     """
     rows = store.items(step.name)
     items = {record.key: _known(step, record, rows.get(record.key)) for record in inputs}
@@ -145,7 +150,8 @@ def _known(step: Step, record: Any, row: Row | None) -> Item:
         return Item(record, Outcome("pending"))
     records = tuple(unpacked(record, data) for data in row.records)
     verdicts = tuple(
-        Verdict(v["check"], v["passed"], tuple(Vote(v["check"], *vote) for vote in v["votes"])) for v in row.verdicts
+        Verdict(v["check"], v["passed"], tuple(Vote(v["check"], *vote) for vote in v["votes"]))
+        for v in row.verdicts
     )
     return Item(record, Outcome(row.status, records, row.reason, verdicts), row.made_by != step.made_by)
 
@@ -170,7 +176,7 @@ class _Progress:
 
     def __init__(self, step: str, items: Sequence[Item], report: Callable[[Progress], None]) -> None:
         self._step, self._report = step, report
-        self._count = Counter(item.outcome.status for item in items)
+        self._count: Counter[Status] = Counter(item.outcome.status for item in items)
         self._began, self._bought = time.monotonic(), 0
         self._errors: deque[bool] = deque(maxlen=100)
 
@@ -183,13 +189,13 @@ class _Progress:
         row = list(self._errors)[-ERRORS_IN_A_ROW:]
         if error and (all(row) and len(row) == ERRORS_IN_A_ROW or sum(self._errors) > ERRORS_IN_HUNDRED):
             raise EngineError(
-                f"{self._step} ends: {sum(self._errors)} of the last {len(self._errors)} items had engine errors. "
-                f"The last: {error}",
+                f"{self._step} ends: {sum(self._errors)} of the last {len(self._errors)} items had engine "
+                f"errors. The last: {error}",
                 hint="What is done is kept; run the step again when the engine answers.",
             )
 
     def say(self) -> None:
-        ledger = Ledger(**self._count)
+        ledger = Ledger(**{str(status): n for status, n in self._count.items()})
         done, total = ledger.total - ledger.pending, ledger.total
         self._report(Progress(self._step, done, total, self._bought, ledger, time.monotonic() - self._began))
 

@@ -1,14 +1,15 @@
 """run.db: everything a run has bought, made and been told, in one SQLite file.
 
-Three tables carry it. `calls` is the journal: a row for each answer of a model, committed the moment it comes.
-`items` holds what a step made of each input. `acts` is what people did, append-only. Generated rows are never
-changed by an act; `Overlay` is how acts are laid over them.
+Three tables carry it. `calls` is the journal: a row for each answer of a model, committed the moment it
+comes. `items` holds what a step made of each input. `acts` is what people did, append-only. Generated rows
+are never changed by an act; `Overlay` is how acts are laid over them.
 
     calls   stage=check_accuracy input=83ad10.. draw=1 attempt=0 made_by=5c0f.. text="Reason: ..." problem=""
     items   step=vet key=9e41.. status=rejected reason="check_accuracy: ..." records=[{"question": ...}]
     acts    number=7 step=vet key=9e41.. kind=edit changes=[["answer", "In 1869."]]
 
-One process writes a run; a second one is told who holds it. The file knows nothing of steps' meaning or of prompts.
+One process writes a run; a second one is told who holds it. The file knows nothing of steps' meaning or of
+prompts.
 """
 
 from __future__ import annotations
@@ -153,7 +154,9 @@ class Store:
     # The journal
 
     def calls(self, stage: str, input: str, draw: int, made_by: str | None = None) -> list[Call]:
-        """The answers bought for one question, in the order of their attempts; of one maker if `made_by` is given."""
+        """The answers bought for one question, in the order of their attempts; of one maker if `made_by` is
+        given.
+        """
         rows = self._rows(
             "select * from calls where stage = ? and input = ? and draw = ? order by attempt, at",
             (stage, input, draw),
@@ -177,9 +180,10 @@ class Store:
     def usage(self) -> list[dict[str, Any]]:
         """Calls, unusable calls, tokens and seconds of each stage and model."""
         rows = self._rows(
-            "select stage, model, count(*) calls, sum(problem <> '') unusable, sum(prompt_tokens) prompt_tokens,"
-            " sum(cached_tokens) cached_tokens, sum(completion_tokens) completion_tokens, sum(seconds) seconds"
-            " from calls group by stage, model order by min(at)"
+            """select stage, model, count(*) calls, sum(problem <> '') unusable,
+            sum(prompt_tokens) prompt_tokens, sum(cached_tokens) cached_tokens,
+            sum(completion_tokens) completion_tokens, sum(seconds) seconds
+            from calls group by stage, model order by min(at)"""
         )
         return [dict(row) for row in rows]
 
@@ -201,7 +205,13 @@ class Store:
     def acts(self) -> list[Act]:
         rows = self._rows("select * from acts order by number")
         return [
-            Act(row["step"], row["key"], row["kind"], tuple(map(tuple, json.loads(row["changes"]))), row["number"])
+            Act(
+                row["step"],
+                row["key"],
+                row["kind"],
+                tuple(map(tuple, json.loads(row["changes"]))),
+                row["number"],
+            )
             for row in rows
         ]
 
@@ -251,7 +261,9 @@ def _opened(file: Path, readonly: bool) -> sqlite3.Connection:
     if readonly and not file.exists():
         raise RunError(f"{file.parent} holds no run; `make run` or the notebook makes one")
     try:
-        db = sqlite3.connect(f"file:{_quoted(file)}?mode={'ro' if readonly else 'rwc'}", uri=True, check_same_thread=False)
+        db = sqlite3.connect(
+            f"file:{_quoted(file)}?mode={'ro' if readonly else 'rwc'}", uri=True, check_same_thread=False
+        )
         db.row_factory = sqlite3.Row
         if not readonly:
             db.execute("pragma journal_mode = wal")

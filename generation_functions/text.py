@@ -25,8 +25,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from .errors import ConfigError
+from .paragraphs import find_sentences
 from .records import Chunk, Sentence, content_key
-from .sentences import find_sentences
 
 TEXT_SUFFIXES = ("", ".txt", ".text", ".md", ".markdown", ".rst")
 BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -36,6 +36,7 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+ENOUGH = 0.6  # of a chunk's size: rather end there with a paragraph than go on into the middle of the next
 SHORT_TAIL = 200  # a last chunk below this joins the one before it where it fits
 
 
@@ -80,9 +81,13 @@ def read_sources(folder: Path) -> tuple[list[Source], list[Skipped]]:
     sources, skipped = [], []
     for name, path, reason in _files(folder, "", {}):
         try:
-            sources.append(_read(name, path, reason))
+            text = "" if reason else _read(name, path)
         except _Unreadable as unreadable:
-            skipped.append(Skipped(name, str(unreadable)))
+            reason = str(unreadable)
+        if reason:
+            skipped.append(Skipped(name, reason))
+        else:
+            sources.append(replace(_named(name), text=text))
     sources.sort(key=lambda source: source.name)
     skipped.sort(key=lambda file: file.name)
     if not sources:
@@ -106,7 +111,7 @@ def _files(folder: Path, prefix: str, seen: dict[tuple[int, int], str]) -> Itera
         seen[status.st_dev, status.st_ino] = prefix or "the folder itself"
         paths = sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path.name))
     except OSError as error:
-        yield prefix, folder, f"cannot be opened: {error.strerror}"
+        yield prefix or str(folder), folder, f"cannot be opened: {error.strerror}"
         return
     for path in paths:
         if path.name.startswith("."):
@@ -119,17 +124,15 @@ def _files(folder: Path, prefix: str, seen: dict[tuple[int, int], str]) -> Itera
             continue
         twin = seen.setdefault((status.st_dev, status.st_ino), name)
         if twin != name:
-            yield name, path, f"a link to what is read already: {twin}"
+            yield name, path, f"{'a link to' if path.is_symlink() else 'the same file as'} {twin}"
         elif stat.S_ISDIR(status.st_mode):
             yield from _files(path, f"{name}/", seen)
         else:
             yield name, path, "" if stat.S_ISREG(status.st_mode) else "not a file but a device or pipe"
 
 
-def _read(name: str, path: Path, reason: str) -> Source:
-    if reason:
-        raise _Unreadable(reason)
-    stem, suffix = _split_suffix(name.rpartition("/")[2])
+def _read(name: str, path: Path) -> str:
+    suffix = _split_suffix(name)[1]
     if suffix.lower() not in TEXT_SUFFIXES:
         raise _Unreadable(f"{suffix} is not plain text; convert it to .txt")
     try:
@@ -139,8 +142,19 @@ def _read(name: str, path: Path, reason: str) -> Source:
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise _Unreadable("empty")
-    named = _FILE_NAME.fullmatch(stem)
-    return Source(name, text, *(named.group("title", "author", "year") if named else (stem, "", "")))
+    return text
+
+
+def describe(name: str) -> str:
+    """What a source's name tells of it: "Title, by Author, published Year", as far as it does."""
+    return _named(name).description
+
+
+def _named(name: str) -> Source:
+    """The source of that name, its text still missing."""
+    stem = _split_suffix(name)[0]
+    found = _FILE_NAME.fullmatch(stem)
+    return Source(name, "", *found.group("title", "author", "year")) if found else Source(name, "", stem)
 
 
 _FILE_NAME = re.compile(
@@ -150,13 +164,14 @@ _SUFFIX = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}")  # "Walden, by H. D. Thoreau" 
 
 
 def _split_suffix(name: str) -> tuple[str, str]:
+    """A source's file name without the folders, in two: what comes before its suffix, and the suffix."""
+    name = name.rpartition("/")[2]
     stem, dot, last = name.rpartition(".")
     return (stem, dot + last) if stem and _SUFFIX.fullmatch(dot + last) else (name, "")
 
 
-_CONTROL = re.compile(
-    r"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]"
-)  # less what old editors, printers and terminals leave
+# Those that old editors, printers and terminals leave in texts are not counted.
+_CONTROL = re.compile(r"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]")
 
 
 def _decode(data: bytes) -> str:
@@ -236,10 +251,10 @@ def _lengths(sentences: list[Sentence], begin: int, size: int) -> list[int]:
 
 
 def _good_end(sentences: list[Sentence], lengths: list[int], size: int) -> int:
-    """How many to take of more: up to a paragraph's end if that fills two thirds, and no heading last."""
+    """How many to take of more: up to a paragraph's end where that fills enough, and no heading last."""
     fitting = len(lengths)
     for count in range(fitting, 0, -1):
-        if lengths[count - 1] < size * 2 / 3:
+        if lengths[count - 1] < size * ENOUGH:
             break
         if sentences[count].opens_paragraph and not _leads_on(sentences[count - 1]):
             return count
@@ -276,10 +291,9 @@ def subset(chunks: Sequence[Chunk], size: int) -> list[Chunk]:
     turns: list[tuple[bool, float, str, str]] = []
     for source, own in by_source.items():
         for taken, key in enumerate(_spread([chunk.key for chunk in own])):
-            share = (2 * taken + 1) / len(
-                own
-            )  # Sainte-Laguë: the next seat goes to who has the fewest for its size
-            turns.append((taken > 0, share if taken else 0.0, content_key(source), key))
+            # As Sainte-Laguë gives out seats: the next goes to who has the fewest for its size.
+            share = (2 * taken + 1) / len(own) if taken else 0.0
+            turns.append((taken > 0, share, content_key(source), key))
     chosen = {key for *_, key in sorted(turns)[:size]}
     return [chunk for chunk in chunks if chunk.key in chosen]
 
@@ -296,10 +310,3 @@ def _spread(keys: list[str]) -> list[str]:
         taken.update(order)
         cells *= 2
     return order
-
-
-def describe(name: str) -> str:
-    """What a source's name tells of it: "Title, by Author, published Year", as far as it does."""
-    stem, _ = _split_suffix(name.rpartition("/")[2])
-    named = _FILE_NAME.fullmatch(stem)
-    return Source(name, "", *(named.group("title", "author", "year") if named else (stem, "", ""))).description

@@ -5,39 +5,28 @@
     judged = wb.judge(chunks)        # goes on where it stopped; costs nothing when it is done
     judged                           # shows itself
 
-A method loads what the run has, does what is missing and gives the batch. The models work on a loop of their own
-behind it, while the cell waits in short ticks: the first interrupt lets the items in flight finish, the second
-cancels them. Nothing is loaded, asked or written at import.
+A method loads what the run has, does what is missing and gives the batch. The models work on a loop of their
+own behind it, while the cell waits in short ticks: the first interrupt lets the items in flight finish, the
+second cancels them. Nothing is loaded, asked or written at import.
 """
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import json
-import threading
-import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display
-
-from . import checks, config, conversations, export, prompts, questions, report, text
+from . import acts, checks, config, conversations, export, prompts, questions, report, text
+from .background import Background, Latest, display_progress
 from .batch import Batch, Shown
 from .errors import ConfigError, Paused, RunError
 from .models import ROLES, Models, Role
-from .records import Act, Outcome, Pair, content_key
+from .records import Act, Chunk, Outcome, Pair, content_key
 from .stage import Ask
 from .step import Item, Pause, Progress, Step, at_rest, carry_out, edited
-from .store import Overlay, Store
-
-PROGRESS_SECONDS = 0.5  # between two changes of a cell's progress line
-TICK = 0.2  # seconds between two looks at a running step: how long the stop button may take to be heard
-BY_HAND = ("question", "answer", "card", "scenario", "plan")  # the fields that a person may edit
+from .store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +66,8 @@ PLANS: dict[str, Plan] = {
         ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_ROPE),
     ),
 }
+Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
+
 _NONE = Plan("small", (), ())
 STEPS = ("chunks", *PLANS)
 
@@ -84,8 +75,8 @@ STEPS = ("chunks", *PLANS)
 class Workbench:
     """A configuration and a run, opened. `report` hears of progress; as a context manager it closes itself.
 
-    Raises ConfigError, PromptError or GrammarError for anything that can be seen wrong before work begins, and
-    RunError when another process holds the run.
+    Raises ConfigError, PromptError or GrammarError for anything that can be seen wrong before work begins,
+    and RunError when another process holds the run.
     """
 
     def __init__(
@@ -111,13 +102,13 @@ class Workbench:
             self._models.check()
         self._sources, self.skipped = text.read_sources(self.config.path("PATH.INPUT"))
         self._store = Store(self.folder, readonly=readonly)
-        self._loop = _Loop()
+        self._background = Background()
         self._batches: dict[str, Batch] = {}
 
     def close(self) -> None:
         """End the models and let go of the run."""
-        self._loop.run(self._models.close())
-        self._loop.close()
+        self._background.wait(self._models.close())
+        self._background.close()
         self._store.close()
 
     def __repr__(self) -> str:
@@ -125,7 +116,8 @@ class Workbench:
         models = small if small == large else f"{small} (small), {large} (large)"
         mode = "assistant" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
         ignored = "".join(f"\n  note: {line}" for line in self.config.ignored)
-        return f"Workbench: run {self.folder}, {mode} mode\n  model: {models}\n  texts: {len(self._sources)}{ignored}"
+        texts = f"texts: {len(self._sources)}"
+        return f"Workbench: run {self.folder}, {mode} mode\n  model: {models}\n  {texts}{ignored}"
 
     def __enter__(self) -> Workbench:
         return self
@@ -137,17 +129,23 @@ class Workbench:
 
     def chunks(self) -> Batch:
         """The texts as chunks; a subset of them where the configuration says so."""
-        made = text.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"])
+        made = self._all_chunks
         notes = [f"{skipped.name} was skipped: {skipped.reason}" for skipped in self.skipped]
         if self.config["SYSTEM.USE_SUBSET"] and self.config["SYSTEM.SUBSET_SIZE"] < len(made):
-            notes.append(f"{self.config['SYSTEM.SUBSET_SIZE']} of {len(made)} chunks are taken (SYSTEM.USE_SUBSET)")
+            notes.append(
+                f"{self.config['SYSTEM.SUBSET_SIZE']} of {len(made)} chunks are taken (SYSTEM.USE_SUBSET)"
+            )
             made = text.subset(made, self.config["SYSTEM.SUBSET_SIZE"])
         items = [Item(chunk, Outcome("kept", (chunk,))) for chunk in made]
         return self._kept(Batch("chunks", items, notes=(*self.config.ignored, *notes)))
 
+    @cached_property
+    def _all_chunks(self) -> list[Chunk]:
+        return text.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"])
+
     def judge(self, chunks: Batch | None = None, *, again: bool = False) -> Batch:
         """The chunks worth asking about; the others rejected, with the model's reason."""
-        work = _pass_on if self.config["SKIP.FILTER_CHUNKS"] else questions.judge
+        work: Work = _pass_on if self.config["SKIP.FILTER_CHUNKS"] else questions.judge
         return self._step("judge", self._records(chunks, "chunks"), work, again)
 
     def write(self, judged: Batch | None = None, *, again: bool = False) -> Batch:
@@ -176,13 +174,16 @@ class Workbench:
     def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that make sense without their text, some of them reworded and checked again."""
         votes, may_name_text = self.config["SYSTEM.DOUBLE_CHECK_COUNTER"], self.config["SYSTEM.USE_FILENAMES"]
-        work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
+        work: Work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
         if self.config["SKIP.REPAIR_QA_TUPLES"]:
             work = _pass_on
         return self._step("standalone", self._records(vetted, "vet"), work, again)
 
     def distinct(self, pairs: Batch | None = None) -> Batch:
-        """The pairs without those that repeat an earlier one; each of these names the one it repeats. No calls."""
+        """The pairs without those that repeat an earlier one; each of these names the one it repeats.
+
+        No calls.
+        """
         records = self._records(pairs, "standalone")
         found = checks.duplicates(records)
         items = [
@@ -237,12 +238,16 @@ class Workbench:
         return Shown(f"{report.ledger_text(self.status())}\n\n{report.usage_text(self._store.usage())}")
 
     def use(self, role: Role) -> Shown:
-        """Load the role's model now, ending the other; it is left where it is when none of its steps needs it."""
+        """Load the role's model now, ending the other; it is left where it is when none of its steps needs
+        it.
+        """
         name = self._models.name(role)
-        left = sum(batch.ledger.pending for batch in self.status() if PLANS.get(batch.name, _NONE).role == role)
+        left = sum(
+            batch.ledger.pending for batch in self.status() if PLANS.get(batch.name, _NONE).role == role
+        )
         if not left:
             return Shown(f"{name} is not loaded: its steps have nothing left to do")
-        engine = self._wait(self._models.ready(role))
+        engine = self._background.wait(self._models.ready(role))
         return Shown(f"{name} is ready: {getattr(engine, 'about', '') or role}")
 
     def try_models(self) -> list[str]:
@@ -251,8 +256,8 @@ class Workbench:
         request = stage.request(stage.examples[0].values, seed=1)
         lines = []
         for role in ROLES if self._models.name("small") != self._models.name("large") else ROLES[:1]:
-            engine = self._wait(self._models.ready(role))
-            got = self._wait(engine.complete(request))
+            engine = self._background.wait(self._models.ready(role))
+            got = self._background.wait(engine.complete(request))
             lines.append(
                 f"{role} model {engine.name}: {got.completion_tokens} tokens in {got.seconds:.1f} s, "
                 f"finish {got.finish}: {' '.join(got.text.split())[:80]!r}"
@@ -263,9 +268,11 @@ class Workbench:
 
     def edit(self, record: Any, **changes: str) -> Act:
         """Change a record's question, answer, card or scenario by hand; what stands on it is done anew."""
-        unknown = [name for name in changes if name not in BY_HAND and not name.startswith("turn ")]
+        unknown = [name for name in changes if not acts.may_be_edited(name)]
         if unknown or not changes:
-            raise ConfigError(f"{', '.join(unknown) or 'nothing'} cannot be edited; {', '.join(BY_HAND)} can")
+            raise ConfigError(
+                f"{', '.join(unknown) or 'nothing'} cannot be edited; {', '.join(acts.BY_HAND)} can"
+            )
         return self._act(record, "edit", tuple(changes.items()))
 
     def accept(self, record: Any) -> Act:
@@ -284,16 +291,15 @@ class Workbench:
     def import_edits(self, file: str | Path) -> list[Act]:
         """Take a hand-edited readable file of this run back as acts: changed texts, and changed `status`.
 
-        Raises RunError, before anything is kept, for a line that is not JSON or whose `id` the run does not have.
+        Raises RunError, before anything is kept, for a line that is not JSON or whose `id` the run does not
+        have.
         """
         path = Path(file)
         step = next((name for name, own in export.FILES.items() if own == path.name), None)
-        if step is None or step == "chunks":
-            raise RunError(f"{path.name} is none of the files that can be taken back: {', '.join(export.FILES.values())}")
-        batch = self._batches.get(step) or self._at_rest(step)
-        records = {r.key: (r, item) for item in batch.items for r in item.outcome.records}
-        acts = [act for row in _rows(path) for act in _acts(step, row, records, batch.overlay, path)]
-        return [self._store.add_act(act) for act in acts]
+        if step in (None, "chunks"):
+            names = ", ".join(list(export.FILES.values())[1:])
+            raise RunError(f"{path.name} is none of the files that can be taken back: {names}")
+        return [self._store.add_act(act) for act in acts.read_acts(path, self._at_rest(str(step)))]
 
     def _act(self, record: Any, kind: Any, changes: tuple[tuple[str, str], ...] = ()) -> Act:
         """Keyed by the record as it was generated, which `record` may be or may be an edited form of."""
@@ -314,7 +320,9 @@ class Workbench:
 
     def _vetting(self) -> dict[str, Any]:
         skipped = ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK")
-        wanted = [check for check, skip in zip(questions.CHECKS, skipped, strict=True) if not self.config[skip]]
+        wanted = [
+            check for check, skip in zip(questions.CHECKS, skipped, strict=True) if not self.config[skip]
+        ]
         return {
             "votes": self.config["SYSTEM.DOUBLE_CHECK_COUNTER"],
             "checks": wanted,
@@ -331,21 +339,21 @@ class Workbench:
         """A step's batch as the disk has it."""
         was, self._readonly = self._readonly, True
         try:
-            return getattr(self, name)()  # type: ignore[no-any-return]
+            batch: Batch = getattr(self, name)()
+            return batch
         finally:
             self._readonly = was
 
-    def _step(
-        self, name: str, inputs: Sequence[Any], work: Callable[[Any, Ask], Coroutine[Any, Any, Outcome]], again: bool
-    ) -> Batch:
+    def _step(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Batch:
+        return self._kept(Batch(name, self._items(name, inputs, work, again), self._store.overlay()))
+
+    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> list[Item]:
         step = self._made_step(name, work, again)
         if self._readonly:
-            items = at_rest(step, inputs, self._store)
-        else:
-            items = self._carried_out(step, inputs, again)
-        return self._kept(Batch(name, items, self._store.overlay()))
+            return at_rest(step, inputs, self._store)
+        return self._carried_out(step, inputs, again)
 
-    def _made_step(self, name: str, work: Callable[[Any, Ask], Coroutine[Any, Any, Outcome]], again: bool) -> Step:
+    def _made_step(self, name: str, work: Work, again: bool) -> Step:
         plan = PLANS[name]
         model = self._models.model(plan.role)
         stages = {stage: self.stages[stage] for stage in plan.stages}
@@ -357,31 +365,15 @@ class Workbench:
 
     def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> list[Item]:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause, latest = Pause(), _Latest(self._report)
+        pause, latest = Pause(), Latest(self._report)
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
-        items = self._wait(work, pause, latest.show)
-        latest.show(last=True)
+        items = self._background.wait(work, pause, latest.show)
+        latest.show()
         left = sum(item.outcome.status == "pending" for item in items)
         if left:
             self._kept(Batch(step.name, items, self._store.overlay()))
             raise Paused(f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on.")
         return items
-
-    def _wait(self, work: Coroutine[Any, Any, Any], pause: Pause | None = None, tick: Any = lambda: None) -> Any:
-        """Wait for the loop in short ticks, so that the stop button is heard: once to pause, twice to cancel."""
-        future = self._loop.start(work)
-        while True:
-            try:
-                concurrent.futures.wait([future], timeout=TICK)
-                tick()
-                if future.done():
-                    return future.result()
-            except KeyboardInterrupt:
-                if pause is None or pause.requested:
-                    future.cancel()
-                    concurrent.futures.wait([future], timeout=5)
-                    raise Paused("Stopped; what was done is kept. Run the cell again to go on.") from None
-                pause.requested = True
 
     def _voted_again(self, batch: Batch, again: bool) -> Batch:
         """The votes on what a person edited after vetting, shown in place of those on the text that was."""
@@ -394,15 +386,19 @@ class Workbench:
         if not changed:
             return batch
         work = partial(questions.vet, rewrites=0, **self._vetting())
-        revoted = self._step("vet", list(changed.values()), work, again)
-        verdicts = dict(zip(changed, (item.outcome for item in revoted.items), strict=True))
-        items = [
-            replace(item, outcome=replace(item.outcome, verdicts=verdicts[r.key].verdicts, reason=f"edited by hand; the votes on it: {verdicts[r.key].status}"))
-            if (r := next((r for r in item.outcome.records if r.key in changed), None))
-            else item
-            for item in batch.items
-        ]
-        return replace(batch, items=items)
+        revoted = self._items("vet", list(changed.values()), work, again)
+        outcomes = dict(zip(changed, (item.outcome for item in revoted), strict=True))
+
+        def shown(item: Item) -> Item:
+            key = next((record.key for record in item.outcome.records if record.key in outcomes), None)
+            if key is None:
+                return item
+            reason = f"edited by hand; its votes now: {outcomes[key].status}"
+            return replace(
+                item, outcome=replace(item.outcome, verdicts=outcomes[key].verdicts, reason=reason)
+            )
+
+        return replace(batch, items=[shown(item) for item in batch.items])
 
     def _kept(self, batch: Batch) -> Batch:
         """The batch with its notes, remembered, and readable on disk."""
@@ -410,12 +406,16 @@ class Workbench:
         notes = list(batch.notes)
         if older:
             notes.append(
-                f"{older} of {len(batch.items)} were made by an older prompt, model or setting; again=True redoes them"
+                f"{older} of {len(batch.items)} were made by an older prompt, model or setting; "
+                "again=True redoes them"
             )
         here = {record.key for item in batch.items for record in item.outcome.records}
         lost = {act.key for act in self._store.acts() if act.step == batch.name} - here
         if lost:
-            notes.append(f"{len(lost)} edited or ruled on by hand are not here any more: regenerated, or not in this subset")
+            notes.append(
+                f"{len(lost)} edited or ruled on by hand are not here any more: "
+                "regenerated, or not in this subset"
+            )
         batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
         self._batches[batch.name] = batch
         if not self._readonly:
@@ -431,100 +431,3 @@ def _run_name(run: str) -> str:
     if not run or Path(run).name != run or run.startswith("."):
         raise ConfigError(f"{run!r} cannot name a run: it becomes a folder below PATH.OUTPUT")
     return run
-
-
-def _rows(file: Path) -> list[Mapping[str, Any]]:
-    rows = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} cannot be read: {error}") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except json.JSONDecodeError as error:
-            raise RunError(f"{file}:{number}: not JSON: {error.msg}") from None
-        if row is not None and (not isinstance(row, dict) or "id" not in row):
-            raise RunError(f"{file}:{number}: a line must be an object with its `id`")
-        rows += [row] if row is not None else []
-    return rows
-
-
-def _acts(
-    step: str, row: Mapping[str, Any], records: Mapping[str, tuple[Any, Item]], overlay: Overlay, file: Path
-) -> list[Act]:
-    if row["id"] not in records:
-        raise RunError(f"{file}: {row['id']} is no record of this run any more; nothing was taken back")
-    record, item = records[row["id"]]
-    stands = export.fields_of(edited(record, overlay))
-    now = {**row, **(row.get("turns") or {})}
-    was = {**stands, **(stands.get("turns") or {})}
-    changes = tuple(
-        (name, now[name])
-        for name in was
-        if (name in BY_HAND or name.startswith("turn ")) and isinstance(now.get(name), str) and now[name] != was[name]
-    )
-    acts = [Act(step, record.key, "edit", changes)] if changes else []
-    before = "kept" if edited(record, overlay) in item.passing(overlay) else "rejected"
-    if row.get("status") in ("kept", "rejected") and row["status"] != before:
-        acts.append(Act(step, record.key, "accept" if row["status"] == "kept" else "reject"))
-    return acts
-
-
-class _Latest:
-    """Hears of progress on the loop's thread and shows it on the cell's."""
-
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report, self._progress, self._shown = report, None, None
-        self._progress: Progress | None
-        self._shown: Progress | None
-
-    def hear(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def show(self, last: bool = False) -> None:
-        progress = self._progress
-        if progress is not None and progress is not self._shown and progress.total:
-            self._shown = progress
-            self._report(progress)
-
-
-def display_progress() -> Callable[[Progress], None]:
-    """Progress as one line of the running notebook cell, at most twice a second; silent outside a notebook."""
-    shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return lambda progress: None
-    shown: dict[str, Any] = {"cell": None, "handle": None, "at": 0.0}
-
-    def report(progress: Progress) -> None:
-        now, cell = time.monotonic(), (shell.execution_count, progress.step)
-        line = {"text/plain": str(progress)}
-        if shown["cell"] != cell:
-            handle = display(line, raw=True, display_id=True)
-            shown.update(cell=cell, handle=handle, at=now)
-        elif now - shown["at"] >= PROGRESS_SECONDS or progress.done == progress.total:
-            shown["handle"].update(line, raw=True)
-            shown["at"] = now
-
-    return report
-
-
-class _Loop:
-    """An event loop on a thread of its own, so that a notebook's loop, which is busy with the cell, is not needed."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="gristmill", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.start(work).result()
-
-    def close(self) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None

@@ -1,0 +1,102 @@
+"""Work in the background of a notebook cell: a loop of its own, short ticks, progress, the stop button.
+
+The cell's thread waits and shows; the loop's thread works. It knows nothing of steps beyond their progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from .errors import Paused
+from .step import Pause, Progress
+
+TICK_SECONDS = 0.2  # between two looks at the work: how long the stop button may take to be heard
+PROGRESS_SECONDS = 0.5  # between two changes of a cell's progress line
+CANCEL_SECONDS = 5.0  # that cancelled work has to let go before the cell ends without it
+
+Report = Callable[[Progress], None]
+
+
+class Background:
+    """An event loop on a thread of its own; started with the first work, so making one costs nothing."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wait(
+        self, work: Coroutine[Any, Any, Any], pause: Pause | None = None, tick: Any = lambda: None
+    ) -> Any:
+        """The result of `work`, waited for in short ticks.
+
+        The first interrupt asks for a `pause`, the next cancels and raises Paused.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        while True:
+            try:
+                concurrent.futures.wait([future], timeout=TICK_SECONDS)
+                tick()
+                if future.done():
+                    return future.result()
+            except KeyboardInterrupt:
+                if pause is None or pause.requested:
+                    future.cancel()
+                    concurrent.futures.wait([future], timeout=CANCEL_SECONDS)
+                    raise Paused("Stopped; what was done is kept. Run the cell again to go on.") from None
+                pause.requested = True
+
+    def close(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop = None
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="gristmill", daemon=True).start()
+        return self._loop
+
+
+class Latest:
+    """Hears of progress on the loop's thread and shows it on the cell's."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._progress: Progress | None = None
+        self._shown: Progress | None = None
+
+    def hear(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def show(self) -> None:
+        progress = self._progress
+        if progress is not None and progress is not self._shown and progress.total:
+            self._shown = progress
+            self._report(progress)
+
+
+def display_progress() -> Report:
+    """Progress as one line of the running cell, at most twice a second; silent outside a notebook."""
+    shell = get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return lambda progress: None
+    shown: dict[str, Any] = {"cell": None, "handle": None, "at": 0.0}
+
+    def report(progress: Progress) -> None:
+        now, cell = time.monotonic(), (shell.execution_count, progress.step)
+        line = {"text/plain": str(progress)}
+        if shown["cell"] != cell:
+            handle = display(line, raw=True, display_id=True)
+            shown.update(cell=cell, handle=handle, at=now)
+        elif now - shown["at"] >= PROGRESS_SECONDS or progress.done == progress.total:
+            shown["handle"].update(line, raw=True)
+            shown["at"] = now
+
+    return report

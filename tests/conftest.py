@@ -1,0 +1,37 @@
+"""What several test files need from outside: the default model and a browser.
+
+Where one is missing, a person's tests are skipped and say why; where CI=true they fail, so that none is lost
+unseen.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from bootstrap import BROWSERS, MODEL
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The default model's GGUF file."""
+    if not MODEL.is_file():
+        missing(f"no {MODEL}: `make test` fetches it")
+    return MODEL
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """A Chromium or Chrome, for playwright's `executable_path`."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    missing(f"none of {', '.join(BROWSERS)} is on PATH")
+
+
+def missing(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
