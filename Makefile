@@ -33,7 +33,7 @@ lab:  ## open the notebook in JupyterLab
 
 test:  ## style, types and tests
 	$(setup) --test
-	$(python) -m ruff check .
+	$(python) -m ruff check --output-format=concise .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -m pytest $(ARGS)

@@ -17,6 +17,7 @@ import openai
 from .engine import Completion, Request
 from .errors import EngineError
 
+REACH_SECONDS = 15.0  # for the first answer of a server, which tells whether it is there
 MOST_STOPS = 4  # OpenAI refuses more; the lineage sent 7 to 11 (HTTP 400)
 
 
@@ -41,10 +42,23 @@ class Api:
         self._client: openai.AsyncOpenAI | None = None
 
     async def start(self) -> None:
-        if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                base_url=self._address, api_key=self._key, timeout=self._timeout, max_retries=0
-            )
+        """Reach the server once. A server without a list of models is fine; one that is not there or refuses the key
+        is an EngineError that is not retried."""
+        if self._client is not None:
+            return
+        client = openai.AsyncOpenAI(
+            base_url=self._address, api_key=self._key, timeout=self._timeout, max_retries=0
+        )
+        try:
+            await client.with_options(timeout=REACH_SECONDS).models.list()
+        except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            await client.close()
+            explained = self._explained(error)
+            explained.retryable = False
+            raise explained from None
+        except openai.APIError:
+            pass
+        self._client = client
 
     async def complete(self, request: Request) -> Completion:
         """One exchange.

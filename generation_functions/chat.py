@@ -56,8 +56,13 @@ class ChatTemplate:
     """
 
     def __init__(self, text: str, bos: str, eos: str) -> None:
-        self._constants = {"bos_token": bos, "eos_token": eos, "tools": None, "enable_thinking": False}
-        self._constants["raise_exception"] = _refuse
+        self._constants = {
+            "bos_token": bos,
+            "eos_token": eos,
+            "tools": None,
+            "enable_thinking": False,
+            "raise_exception": _refuse,
+        }
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )

@@ -29,14 +29,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .chat import ChatTemplate, Part, looks_instructed, spans
 from .engine import Message, Sampling
 from .errors import EngineError
 from .llama_model import GrammarState, LlamaModel
-from .prefixes import SLICE, Prefixes, Prompt, common
+from .prefixes import SLICE, Prefixes, Prompt, Tokens, common
 from .sampler import draw
 
 MOST_PASSED_OVER = 64  # then a call is next, whatever is in memory
@@ -47,8 +51,8 @@ class Dropped(Exception):
     """Nobody waits for the call any more."""
 
 
-class OutOfTime(Exception):
-    pass
+class Cut(Exception):
+    """max_tokens or the time for the call is used up."""
 
 
 @dataclass(eq=False)
@@ -136,7 +140,7 @@ def serve(inbox: Inbox, writer: Writer, say: Callable[[dict[str, Any]], None]) -
         call = next_call(waiting, writer.prefixes.reusable)
         waiting.remove(call)
         try:
-            say({"id": call.id, **writer.write(call, lambda call=call: call.id in inbox.dropped)})
+            say({"id": call.id, **writer.write(call, partial(inbox.dropped.__contains__, call.id))})
         except Dropped:
             pass
         except EngineError as error:
@@ -184,7 +188,9 @@ class Writer:
         completion, why = _form(model, path.stem, settings["completion_mode"])
         template = None if completion else ChatTemplate(model.chat_template, model.bos, model.eos)
         if template:
-            template.parts([Message("system", "Be brief."), Message("user", "Hello.")])  # raises now, not later
+            template.parts(
+                [Message("system", "Be brief."), Message("user", "Hello.")]
+            )  # raises now, not later
         remark = f" ({model.fit.remark})" if model.fit.remark else ""
         about = f"{why}; context {model.fit.tokens} tokens{remark}"
         return cls(model, template, about, batch)
@@ -210,19 +216,112 @@ class Writer:
         )
 
     def write(self, call: Call, is_dropped: Callable[[], bool]) -> dict[str, Any]:
-        """The completion's fields. Raises Dropped as soon as `is_dropped`."""
+        """The completion's fields. Raises Dropped as soon as `is_dropped`, EngineError for an impossible grammar."""
         began = time.monotonic()
 
         def between() -> None:
             if is_dropped():
                 raise Dropped
             if time.monotonic() - began > call.seconds:
-                raise OutOfTime
+                raise Cut
 
-        cached, tokens, finish = 0, [], "length"
-        grammar = GrammarState(self.model, call.grammar) if call.grammar else None
-        try:
+        text, cached, count, finish = bytearray(), 0, 0, "length"
+        with contextlib.suppress(Cut), contextlib.ExitStack() as ending:
+            grammar = GrammarState(self.model, call.grammar) if call.grammar else None
+            if grammar:
+                ending.callback(grammar.close)
             cached = self.prefixes.fill(call.prompt, between)
-            for token in self._drawn(call, grammar, between):
-                tokens.append(token)
-        ...
+            for token in self._tokens(call, grammar, between):
+                count += 1
+                text += self.model.pieces[token]
+                if cut_at_stop(text, call.stop, len(self.model.pieces[token])):
+                    break
+            finish = "stop"
+        return {
+            "text": text.decode("utf-8", "replace"),
+            "finish": finish,
+            "prompt_tokens": len(call.prompt.tokens),
+            "cached_tokens": cached,
+            "completion_tokens": count,
+            "seconds": time.monotonic() - began,
+        }
+
+    def _tokens(self, call: Call, grammar: GrammarState | None, between: Callable[[], None]) -> Iterator[int]:
+        """What the model writes, until it ends the text or the grammar does. Raises Cut after max_tokens."""
+        rng = random.Random(call.seed)
+        at = len(call.prompt.tokens)
+        for left in range(call.sampling.max_tokens - 1, -1, -1):
+            token = draw(
+                self.model.logits(), grammar.allows if grammar else all_of, call.sampling, rng.random()
+            )
+            if token is None:
+                raise EngineError("the grammar asks for what the model's vocabulary cannot write")
+            if token in self.model.ends:
+                return
+            yield token
+            if grammar:
+                grammar.accept(token)
+                if grammar.is_finished():  # all that is left is to say so: one evaluation less
+                    return
+            between()
+            if left:
+                self.model.evaluate(np.array([token], np.int32), at, True)
+                at += 1
+        raise Cut
+
+    def _prompt(self, tokens: Tokens, shared: Tokens) -> Prompt:
+        same = min(common(tokens, shared), len(shared) - UNSETTLED, len(tokens) - 1)
+        return Prompt(tokens, max(0, same))
+
+    def _chat(self, template: ChatTemplate, messages: Iterable[dict[str, Any]]) -> Prompt:
+        parts = template.parts([Message(**message) for message in messages])
+        last = max(index for index, part in enumerate(parts) if part.message)
+        return self._prompt(self._chat_tokens(parts), self._chat_tokens(parts[:last]))
+
+    def _chat_tokens(self, parts: list[Part]) -> Tokens:
+        """A template may write the opening token itself; then it is not put there a second time."""
+        pieces: list[Tokens] = []
+        for span in spans(parts, self.model.markers):
+            opens = not pieces and not (self.model.bos and span.text.startswith(self.model.bos))
+            pieces.append(self.model.tokens(span.text, span.special, opens))
+        return np.concatenate(pieces) if pieces else np.empty(0, np.int32)
+
+
+def all_of(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.ones(len(tokens), np.bool_)
+
+
+def cut_at_stop(text: bytearray, stop: Iterable[bytes], added: int) -> bool:
+    """Cut the text where the first of the stop strings begins; only those that end in the last `added` bytes."""
+    found = [text.find(s, max(0, len(text) - added - len(s) + 1)) for s in stop if s]
+    if (at := min((at for at in found if at >= 0), default=-1)) >= 0:
+        del text[at:]
+    return at >= 0
+
+
+def _form(model: LlamaModel, file: str, completion_mode: bool | None) -> tuple[bool, str]:
+    """Whether the model is asked in the completion form, and why, for people."""
+    if completion_mode is not None:
+        if not completion_mode and not model.chat_template:
+            raise EngineError(
+                f"{file} has no chat template", hint="SYSTEM.COMPLETION_MODE: true asks it without one"
+            )
+        return (
+            completion_mode,
+            "completion form, as configured" if completion_mode else "chat form, as configured",
+        )
+    if not model.chat_template:
+        return True, "completion form: the file has no chat template"
+    name = looks_instructed(
+        [model.about(f"general.{key}") for key in ("name", "basename", "finetune")] + [file]
+    )
+    if name:
+        return False, f"chat form: it has a chat template and is called {name!r}"
+    return True, (
+        "completion form: nothing in its name says instruct, it or chat, although it has a chat template "
+        "(SYSTEM.COMPLETION_MODE: false uses that)"
+    )
+
+
+if __name__ == "__main__":
+    main()

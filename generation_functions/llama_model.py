@@ -15,7 +15,6 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EngineError
+from .prefixes import Tokens
 
 WORKING, LOADED = 0, 1
 ALL_LAYERS = 1_000_000
@@ -33,7 +33,6 @@ LOUD = 2  # ggml's log levels: 1 debug, 2 info, 3 warning, 4 error, 5 continues 
 MANY = 256  # candidates from which on it pays to ask about first bytes before asking the grammar
 OPENING = (*range(1, 128), *range(0xC2, 0xF5))  # the bytes that a character of UTF-8 can begin with
 
-Tokens = NDArray[np.int32]
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 
@@ -181,9 +180,6 @@ class LlamaModel:
         assert count >= 0, "a token is at least one byte long"
         return np.array(out[:count], np.int32)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        return b"".join(self.pieces[token] for token in tokens).decode("utf-8", "replace")
-
     # The memory, as prefixes.Memory wants it
 
     def clear(self) -> None:
@@ -197,7 +193,7 @@ class LlamaModel:
         saved = (ctypes.c_uint8 * size)()
         return saved if llama.llama_state_seq_get_data(self._context, saved, size, WORKING) else None
 
-    def load(self, saved: Any) -> bool:
+    def restore(self, saved: Any) -> bool:
         if not llama.llama_state_seq_set_data(self._context, saved, len(saved), LOADED):
             return False
         llama.llama_memory_seq_cp(self._memory, LOADED, WORKING, -1, -1)

@@ -8,6 +8,7 @@ Nothing is loaded before the first call, so a run with nothing left to do loads 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -29,6 +30,7 @@ class Models:
     def __init__(self, config: Config, say: Callable[[str], None] = lambda line: None) -> None:
         self._config, self._say = config, say
         self._engines: dict[str, Engine] = {}
+        self._starting = asyncio.Lock()  # many calls wait for a model at once; one of them loads it
         self._mode = config["SYSTEM.MODE"]
 
     def check(self) -> None:
@@ -53,12 +55,13 @@ class Models:
         Two local models are never in memory together. Raises EngineError.
         """
         name = f"{self.name(role)} {self._address(role)}"
-        if name not in self._engines:
-            if self._mode == "local":
-                await self.close()
-                self._say(f"loading {self.name(role)}")
-            self._engines[name] = self._made(role)
-        await self._engines[name].start()
+        async with self._starting:
+            if name not in self._engines:
+                if self._mode == "local":
+                    await self.close()
+                    self._say(f"loading {self.name(role)}")
+                self._engines[name] = self._made(role)
+            await self._engines[name].start()
         return self._engines[name]
 
     async def close(self) -> None:

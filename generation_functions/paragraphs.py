@@ -237,6 +237,8 @@ def _keeps_lines(lines: list[_Line], width: int, page: int) -> bool:
     capitals = sum(line.text.lstrip(" \t\"'“‘_(")[:1].isupper() for line in lines) / len(lines)
     tabular = sum(bool(_TABULAR.match(line.text)) for line in lines) / len(lines)
     narrow = width / min(page, WIDEST_PAGE)
+    if len(lines) == 2 and lines[1].text[0].islower() and narrow >= 0.6:
+        return tabular > 0.5  # of two lines the longer one says little of how wide the page is
     is_verse = len(lines) > 2 and capitals >= 0.8 and (narrow < 0.8 or short >= 0.2)
     return is_verse or tabular > 0.5 or short >= 0.5 or narrow < 0.6
 

@@ -12,7 +12,7 @@ slices, or with the same cells elsewhere in memory, moves logits by up to 1 (gem
 change a word. So each prompt has one way to be evaluated: the shared beginning from nothing, saved and loaded back
 even when it is already there, then slices of SLICE tokens counted from its end; only whole slices are used again.
 
-Knows nothing of llama.cpp, text or sampling: a Memory is anything that can be emptied, cut, saved and loaded.
+Knows nothing of llama.cpp, text or sampling: a Memory is anything that can be emptied, cut, saved and restored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Prompt:
 
 
 class Memory(Protocol):
-    """A model's memory of the tokens it has evaluated. What is loaded is read-only: it can be cut down to, not into."""
+    """A model's memory of the tokens it has evaluated. What is restored can be cut down to, not into."""
 
     def clear(self) -> None: ...
     def cut(self, length: int) -> bool:
@@ -56,7 +56,7 @@ class Memory(Protocol):
     def save(self) -> Any | None:
         """A copy of all that is there; None where the model cannot."""
 
-    def load(self, saved: Any) -> bool:
+    def restore(self, saved: Any) -> bool:
         """Put a saved copy into the emptied memory; False where that fails."""
 
 
@@ -110,7 +110,7 @@ class Prefixes:
         if kept is None:
             return 0
         self._kept.move_to_end(self._beginning)
-        if self._memory.load(kept[1]):
+        if self._memory.restore(kept[1]):
             return kept[0]
         del self._kept[self._beginning]
         self._memory.clear()

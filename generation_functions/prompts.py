@@ -29,7 +29,7 @@ from .records import content_key
 STAGES: dict[str, tuple[str, str]] = {
     "judge_paragraph": ("text", "source"),
     "plan_questions": ("text count", "source"),
-    "write_pairs": ("text numbers count", "plan source"),
+    "write_pairs": ("text numbers count", "more plan source"),
     "check_question": ("text question", ""),
     "check_relevance": ("text question answer", ""),
     "check_accuracy": ("text question answer", "evidence"),

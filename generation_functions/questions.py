@@ -57,7 +57,8 @@ async def write(chunk: Chunk, ask: Ask, *, count: int, planned: bool) -> Outcome
 
     One call, two when they are planned first.
     """
-    values = {**_numbered(chunk), "count": min(count, len(chunk.sentences)), "plan": ""}
+    count = min(count, len(chunk.sentences))
+    values = {**_numbered(chunk), "count": count, "more": count - 1, "plan": ""}
     if planned:
         plan = await ask("plan_questions", {**values, "text": chunk.text})
         values["plan"] = plan.text("plan")

@@ -9,8 +9,9 @@ goes four characters:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .gbnf import Characters, Choice, Literal, Node, Reference, Repeat, complement
 
@@ -49,7 +50,7 @@ def follow(rules: Rules, text: str) -> Trail:
     ends = follower.ends(rules["root"], 0, "root")
     followed = max(follower.furthest, *ends, 0)
     expected = follower.expected if follower.furthest == followed else {}
-    return Trail(followed, (*expected, "the end") if followed in ends else tuple(expected), ends)
+    return Trail(followed, (*expected, "the end") if followed in ends else tuple(expected), frozenset(ends))
 
 
 class _Follower:
@@ -60,16 +61,17 @@ class _Follower:
         self.text = text
         self.furthest = -1
         self.expected: dict[str, None] = {}
-        self.known: dict[tuple[int, int], frozenset[int]] = {}
+        self.known: dict[tuple[int, int], Collection[int]] = {}
+        self.runs: dict[int, dict[int, int]] = {}
 
-    def ends(self, node: Node, start: int, rule: str) -> frozenset[int]:
+    def ends(self, node: Node, start: int, rule: str) -> Collection[int]:
         """Where `node`, which stands in `rule`, can end if it begins at `start`."""
         key = id(node), start
         if key not in self.known:
             self.known[key] = self._ends(node, start, rule)
         return self.known[key]
 
-    def _ends(self, node: Node, start: int, rule: str) -> frozenset[int]:
+    def _ends(self, node: Node, start: int, rule: str) -> Collection[int]:
         match node:
             case Literal():
                 return self._literal(node.text, start, rule)
@@ -93,16 +95,23 @@ class _Follower:
         self._miss(start + same, f"{shown!r} ({rule})")
         return frozenset()
 
-    def _run(
-        self, characters: Characters, least: int, most: int | None, start: int, rule: str
-    ) -> frozenset[int]:
-        limit = len(self.text) if most is None else min(len(self.text), start + most)
-        end = start
-        while end < limit and self.text[end] in characters:
-            end += 1
+    def _run(self, characters: Characters, least: int, most: int | None, start: int, rule: str) -> range:
+        end = self._run_end(characters, start)
         if most is None or end < start + most:
             self._miss(end, f"more of {rule}")
-        return frozenset(range(start + least, end + 1))
+            return range(start + least, end + 1)
+        return range(start + least, start + most + 1)
+
+    def _run_end(self, characters: Characters, start: int) -> int:
+        """Where the text first leaves the class, from `start` on; each place is looked at once."""
+        known = self.runs.setdefault(id(characters), {})
+        end = start
+        while end not in known and end < len(self.text) and self.text[end] in characters:
+            end += 1
+        end = known.get(end, end)
+        if start not in known:
+            known.update(dict.fromkeys(range(start, end + 1), end))
+        return end
 
     def _sequence(self, nodes: tuple[Node, ...], start: int, rule: str) -> frozenset[int]:
         places = frozenset([start])
@@ -178,7 +187,7 @@ def _one_of(node: Node, rules: Rules) -> Characters | None:
 
 def _free_text(characters: Characters, least: int, most: int | None, rng: random.Random, wild: bool) -> str:
     top = least + 200 if most is None else max(least, most - 1, min(most, 1))
-    words = [] if wild else [word for word in _words() if all(letter in characters for letter in word)]
+    words = [] if wild else _words(characters)
     if not words or top < 3:
         length = rng.randint(least, rng.choice([top, min(top, least + 12)]))
         return "".join(_character(characters, rng, wild) for _ in range(length))
@@ -193,12 +202,19 @@ def _free_text(characters: Characters, least: int, most: int | None, rng: random
     return text[0].upper() + text[1:] if space and text[0].upper() in characters else text
 
 
-def _words() -> list[str]:
-    return [word for line in WORDS for word in line.split()]
+@lru_cache(maxsize=256)
+def _words(characters: Characters) -> list[str]:
+    words = [word for line in WORDS for word in line.split()]
+    return [word for word in words if all(letter in characters for letter in word)]
 
 
 def _character(characters: Characters, rng: random.Random, wild: bool) -> str:
-    usual = [character for character in (ODD if wild else LETTERS) if character in characters]
+    usual = _usual(characters, wild)
     if usual and (not wild or rng.random() < 0.5):
         return rng.choice(usual)
     return chr(rng.randint(*rng.choice(characters.ranges)))
+
+
+@lru_cache(maxsize=256)
+def _usual(characters: Characters, wild: bool) -> str:
+    return "".join(character for character in (ODD if wild else LETTERS) if character in characters)

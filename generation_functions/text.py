@@ -154,11 +154,13 @@ def _named(name: str) -> Source:
     """The source of that name, its text still missing."""
     stem = _split_suffix(name)[0]
     found = _FILE_NAME.fullmatch(stem)
-    return Source(name, "", *found.group("title", "author", "year")) if found else Source(name, "", stem)
+    if not found:
+        return Source(name, "", stem)
+    return Source(name, "", found["title"], found["author"], found["year"] or "")
 
 
 _FILE_NAME = re.compile(
-    r"(?P<title>.+), by (?P<author>.+?)(?:,? published (?P<year>[^()]*?\d[^()]*?)|(?P<_>))(?: *\([^()]*\))*"
+    r"(?P<title>.+), by (?P<author>.+?)(?:,? published (?P<year>[^()]*?\d[^()]*?))?(?: *\([^()]*\))*"
 )
 _SUFFIX = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}")  # "Walden, by H. D. Thoreau" and "Volume 1.2" have none
 
