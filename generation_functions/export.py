@@ -25,7 +25,6 @@ from .errors import RunError
 from .records import Cast, Chunk, Conversation, Group, Pair, Turn
 from .step import Item, edited
 from .store import Overlay
-from .text import Source
 
 # The readable file of each step; the names are the lineage's where it had one.
 FILES = {
@@ -137,12 +136,13 @@ class Dialogue:
 def datasets(
     folder: Path,
     config: Config,
-    sources: Sequence[Source],
+    chunks: Sequence[Chunk],
     pairs: Sequence[Pair],
     made: Sequence[Conversation],
 ) -> dict[str, Path]:
-    """Write every dataset into `folder`; gives the files by their name, with their number of rows as order.
+    """Write every dataset into `folder`; gives the files by their name, the one that trainers want first.
 
+    `chunks` are those of whole sources: joined again they are the texts without licences and broken lines.
     `made` may be empty only where conversations are skipped: then each pair is a dialogue of its own. The
     caller explains an empty dataset before this is called.
     """
@@ -152,7 +152,7 @@ def datasets(
         "openai_messages.jsonl": _lines(talk.messages() for talk in talks),
         "plain_qa.jsonl": _lines(_plain(pair) for pair in pairs),
         "alpaca.jsonl": _lines({"instruction": p.question, "input": "", "output": p.answer} for p in pairs),
-        "pretraining.jsonl": _lines({"text": source.text} for source in sources),
+        "pretraining.jsonl": _lines({"text": "\n\n".join(texts)} for texts in _by_source(chunks)),
     }
     if made:
         listed = [_master(conversation) for conversation in made]
@@ -170,6 +170,13 @@ def datasets(
         write_whole(folder / name, files[name])
     _remove_others(folder, files)
     return {name: folder / name for name in files}
+
+
+def _by_source(chunks: Sequence[Chunk]) -> Iterable[list[str]]:
+    texts: dict[str, list[str]] = {}
+    for chunk in chunks:
+        texts.setdefault(chunk.source, []).append(chunk.text)
+    return texts.values()
 
 
 def _dialogue(conversation: Conversation, config: Config) -> Dialogue:

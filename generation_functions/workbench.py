@@ -217,7 +217,7 @@ class Workbench:
         if error := export.explain_empty([batches[name] for name in STEPS[: STEPS.index(last) + 1]]):
             raise error
         pairs, made = batches["distinct"].records, batches["converse"].records
-        return export.datasets(self.folder / "export", self.config, self._sources, pairs, made)
+        return export.datasets(self.folder / "export", self.config, self._all_chunks, pairs, made)
 
     # Everything at once
 

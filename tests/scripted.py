@@ -1,0 +1,145 @@
+"""What several test files build with: an engine that answers from a script, small records, an `Ask` to put to it.
+
+    engine = ScriptedEngine(["Reason: It says so.\\nVerdict: Accurate", EngineError("busy", retryable=True)])
+    ask = asking(store, engine, "check_accuracy")
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from generation_functions import prompts
+from generation_functions.engine import Completion, Request
+from generation_functions.prompts import Stage
+from generation_functions.records import Cast, Chunk, Conversation, Group, Pair, Sentence, Turn
+from generation_functions.stage import Ask, Model
+from generation_functions.store import Store
+
+ROOT = Path(__file__).parent.parent
+PROMPTS = Path(__import__("os").environ.get("GM_TEST_PROMPTS", ROOT / "prompts"))  # TEMPORARY
+PASSING = {"Suitable", "Relevant", "Accurate", "Pass"}
+
+Answer = str | Completion | Exception
+
+
+class ScriptedEngine:
+    """Answers in the order of a list, or with what a function makes of the request; keeps what it was asked.
+
+    An exception among the answers is raised. `most_at_once` is how many calls were in flight together.
+    """
+
+    name = "scripted"
+    workers = 16
+
+    def __init__(self, answers: Iterable[Answer] | Callable[[Request], Answer]) -> None:
+        self._answer = answers if callable(answers) else self._next_of(list(answers))
+        self.asked: list[Request] = []
+        self.most_at_once = self._now = 0
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked.append(request)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        answer = self._answer(request)
+        await asyncio.sleep(0)
+        self._now -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        return Completion(answer, "stop") if isinstance(answer, str) else answer
+
+    def stages(self) -> list[str]:
+        """The stages that were asked, in order."""
+        return [request.stage for request in self.asked]
+
+    @staticmethod
+    def _next_of(answers: list[Answer]) -> Callable[[Request], Answer]:
+        def answer(request: Request) -> Answer:
+            assert answers, f"nothing is left to answer {request.stage} with"
+            return answers.pop(0)
+
+        return answer
+
+
+def sampled(request: Request) -> str:
+    """Any answer that follows the grammar, the same for the same seed."""
+    return request.grammar.sample(random.Random(request.seed))
+
+
+def agreeable(request: Request) -> str:
+    """An answer that follows the grammar and lets the item through."""
+    for seed in range(request.seed, request.seed + 100):
+        text = request.grammar.sample(random.Random(seed))
+        if "verdict" not in request.grammar.fields or request.grammar.read(text).text("verdict") in PASSING:
+            return text
+    raise AssertionError(f"{request.stage} never passes")
+
+
+def says(verdict: str, reason: str = "The text says so in its first sentence.") -> str:
+    """What the verdict stages' grammars want."""
+    return f"Reason: {reason}\nVerdict: {verdict}"
+
+
+def stages(*names: str, variants: Collection[str] = ()) -> dict[str, Stage]:
+    """The shipped stages of these names, or all of them."""
+    return {name: prompts.load(name, [PROMPTS], variants) for name in names or prompts.STAGES}
+
+
+def asking(
+    store: Store,
+    engine: ScriptedEngine,
+    *names: str,
+    enforces: bool = True,
+    limit: int = 8,
+    fresh: bool = False,
+) -> Ask:
+    """An Ask that puts the shipped stages of these names, or all of them, to the engine."""
+
+    async def ready() -> ScriptedEngine:
+        return engine
+
+    return Ask(Model(engine.name, ready, enforces), stages(*names), store, limit=limit, fresh=fresh)
+
+
+def run(work: Awaitable[Any]) -> Any:
+    async def wait() -> Any:
+        return await work
+
+    return asyncio.run(wait())
+
+
+# Records
+
+
+def chunk(*sentences: str, source: str = "Salt, by A. Reed.txt") -> Chunk:
+    """A chunk of these sentences, each as if it stood a space after the one before."""
+    made, start = [], 0
+    for text in sentences or ("Salt draws water out of meat.", "In 1869 a ton cost 12 pounds."):
+        made.append(Sentence(text, start, start + len(text), opens_paragraph=not made))
+        start += len(text) + 1
+    return Chunk(source, tuple(made))
+
+
+def pair(
+    question: str = "What does salt draw out of meat?",
+    answer: str = "Salt draws water out of it.",
+    of: Chunk | None = None,
+    evidence: tuple[int, ...] = (1,),
+) -> Pair:
+    return Pair(of or chunk(), question, answer, evidence)
+
+
+def talk(*pairs: Pair, greeting: str = "", card: str = "Name: Ines") -> Conversation:
+    """A flawless conversation over the pairs: Bo asks, Ines answers."""
+    cast = Cast(Group(pairs), "Ines", "Bo", card, "Ines salts fish while Bo looks on." if card else "")
+    turns = [Turn("Ines", greeting)] if greeting else []
+    for one in pairs:
+        turns += [Turn("Bo", one.question), Turn("Ines", one.answer)]
+    return Conversation(cast, tuple(turns))
