@@ -14,7 +14,6 @@ from pathlib import Path
 
 from . import STEPS, Workbench
 from .errors import Paused, WorkbenchError
-from .notebook import execute
 from .step import Progress
 
 LOG_SECONDS = 5.0  # between two progress lines of a running step
@@ -73,6 +72,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _notebook(options: argparse.Namespace) -> int:
+    from .notebook import execute  # half of all the seconds that importing everything takes
+
     return execute(Path(options.file), sys.stdout)
 
 

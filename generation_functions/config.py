@@ -165,14 +165,22 @@ def load(file: str | Path, changes: Iterable[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path} is not readable as YAML: {_said(error)}") from None
     given = _flat(path, data or {})
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise ConfigError(f"{change!r}: a change is written SECTION.KEY=value")
-        given[name.strip()] = _parsed(change, text)
+            said = re.match(r"[\w.]*", change)  # no more of it: a key may be in the rest
+            raise ConfigError(f"{said and said[0]}: a change is written SECTION.KEY=value")
+        given[name.strip()] = _parsed(name.strip(), text)
     return _checked(path, given)
+
+
+def _said(error: yaml.YAMLError) -> str:
+    """Where and what, without the line itself, in which a key may stand."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(getattr(error, "reason", "it is no YAML"))
 
 
 def _flat(path: Path, data: Any) -> dict[str, Any]:
@@ -181,16 +189,18 @@ def _flat(path: Path, data: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, keys in data.items():
         if not isinstance(keys, (dict, type(None))):
-            raise ConfigError(f"{path}: {section} must hold keys, not {keys!r}{_nearest(str(section))}")
+            raise ConfigError(
+                f"{path}: {section} must hold keys, not a {type(keys).__name__}{_nearest(str(section))}"
+            )
         flat.update({f"{section}.{key}": value for key, value in (keys or {}).items()})
     return flat
 
 
-def _parsed(change: str, text: str) -> Any:
+def _parsed(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"{change!r}: the value is not readable as YAML; quote it") from None
+        raise ConfigError(f"{name}: the value is not readable as YAML; quote it") from None
 
 
 def _checked(path: Path, given: Mapping[str, Any]) -> Config:
@@ -217,8 +227,10 @@ def _value(path: Path, setting: Setting, value: Any) -> Any:
     float.
     """
     if isinstance(value, str):
-        value = _from_environment(path, setting.name, value)
-        if setting.kind is not str or setting.allowed:
+        written, value = value, _from_environment(path, setting.name, value)
+        if value != written and setting.kind in (int, float):
+            value = _parsed(setting.name, value)
+        elif setting.kind is not str or setting.allowed:
             value = {"true": True, "false": False}.get(value.strip().lower(), value)
     kind = setting.kind
     if value is None and kind in (str, Secret):
@@ -226,7 +238,7 @@ def _value(path: Path, setting: Setting, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if setting.allowed and kind is str:
-        if value not in setting.allowed:
+        if not any(value == word and type(value) is type(word) for word in setting.allowed):
             raise _refusal(path, setting, value, f"one of {', '.join(map(str, setting.allowed))}")
         return value
     if kind is Secret and isinstance(value, str):

@@ -55,8 +55,8 @@ def load_traits(folders: Sequence[Path]) -> Traits:
     axes, names = (data.get("axes"), data.get("names")) if isinstance(data, dict) else (None, None)
     if not isinstance(axes, dict) or not all(isinstance(v, list) and v for v in axes.values()):
         raise PromptError(f"{file}: axes must hold a list of values for each trait")
-    if not isinstance(names, list) or len(names) < 2:
-        raise PromptError(f"{file}: names must be a list of at least two given names")
+    if not isinstance(names, list) or len({str(name).strip() for name in names} - {""}) < max(2, len(names)):
+        raise PromptError(f"{file}: names must be a list of at least two given names, each once")
     return Traits(
         {str(axis): [str(v) for v in values] for axis, values in axes.items()}, [str(n) for n in names]
     )

@@ -46,7 +46,7 @@ from .sentences import SHOWN, follow, write
 __all__ = ["Grammar", "Reading", "alternatives", "field_of", "literal"]
 
 MAX_PATTERN = 200_000  # characters of the pattern, all rules put in
-READ_SECONDS = 2.0  # most answers take under a millisecond; an ambiguous grammar may take for ever
+READ_SECONDS = 2.0  # processor time; a usual answer takes a tenth of a millisecond, an ambiguous one years
 MAX_EXPECTED = 3  # of the things that could have followed, how many an error names
 UNREADABLE = regex.compile("[\\0\ud800-\udfff]")  # gbnf.UNWRITABLE: in no class and in no sentence
 
@@ -204,6 +204,7 @@ def _check_bound(rule: Rule, spans: list[tuple[int, int]], text: str) -> None:
 def _compiled(text: str, file: str, first_line: int) -> Grammar:
     parser = Parser(text, file, first_line)
     if odd := UNREADABLE.search(text):
+        parser.at = odd.start()
         raise parser.error(f"no text can hold the character U+{ord(odd[0]):04X}")
     try:
         linker = _Linker(parser)

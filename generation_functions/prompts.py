@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 import yaml
 
 from .engine import Message, Request, Sampling
-from .errors import OutputError, PromptError
+from .errors import GrammarError, OutputError, PromptError
 from .grammar import Grammar, alternatives, literal
 from .records import content_key
 
@@ -126,7 +128,21 @@ class Stage:
 
     def compiled(self, values: Values) -> Grammar:
         """The grammar of the answer to this item. Raises GrammarError with the file's own line."""
-        return Grammar.compile(self._substitute(self.grammar, values, gbnf_of), self.file, self.grammar_line)
+        text = self._substitute(self.grammar, values, gbnf_of)
+        try:
+            return Grammar.compile(text, self.file, self.grammar_line)
+        except GrammarError as error:
+            line, _, message = str(error).removeprefix(f"{self.file}:").partition(":")
+            own = self.grammar_line + self._template_line(int(line) - self.grammar_line, values)
+            raise GrammarError(f"{self.file}:{own}:{message}") from None
+
+    def _template_line(self, line: int, values: Values) -> int:
+        """Which line of the grammar's template a line of the filled one comes from, both counted from 0; a fragment
+        fills many.
+        """
+        template = self.grammar.split("\n")
+        ends = accumulate(self._substitute(one, values, gbnf_of).count("\n") + 1 for one in template)
+        return next((n for n, end in enumerate(ends) if line < end), len(template) - 1)
 
     def placeholders(self) -> set[str]:
         """Every $name that the file's templates use, fragments' own names taken apart."""
@@ -184,17 +200,17 @@ def load(name: str, folders: Sequence[Path], variants: Collection[str] = ()) -> 
     Raises PromptError or GrammarError, with the file and, where there is one, the line.
     """
     file = find(f"{name}.yaml", folders)
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise PromptError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise PromptError(f"{file}: must hold the keys {', '.join(KEYS)}")
-    for variant in sorted(data.get("variants") or {}):
-        _check_keys(file, data["variants"][variant], where=f"variants.{variant}: ")
+    for variant, replaced in _named(file, "variants", data.get("variants")).items():
+        _check_keys(file, replaced, where=f"variants.{variant}: ")
         if variant in variants:
-            data = {**data, **data["variants"][variant]}
+            data = {**data, **replaced}
     _check_keys(file, data)
     stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))))
     _check_names(stage)
@@ -225,18 +241,18 @@ def _check_keys(file: Path, data: Any, where: str = "") -> None:
 
 
 def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int) -> Stage:
-    passing = data.get("pass", ())
+    fragments = _named(file, "for_each_pair", data.get("for_each_pair"))
     return Stage(
         name=name,
         file=str(file),
-        system=_text(file, "system", data["system"]),
+        system=_constant(file, "system", data["system"]),
         examples=tuple(_examples(file, data.get("examples") or ())),
         item=_text(file, "item", data["item"]),
         grammar=_text(file, "grammar", data["grammar"]),
         grammar_line=grammar_line,
-        for_each_pair=dict(data.get("for_each_pair") or {}),
-        passing=frozenset([passing] if isinstance(passing, str) else passing),
-        payload=frozenset(data.get("payload") or ()),
+        for_each_pair={n: _text(file, f"for_each_pair.{n}", text) for n, text in fragments.items()},
+        passing=_words(file, "pass", data.get("pass")),
+        payload=_words(file, "payload", data.get("payload")),
         sampling=_sampling(file, data["sampling"]),
         version=content_key({key: value for key, value in data.items() if key not in ("about", "variants")}),
     )
@@ -250,11 +266,56 @@ def _text(file: Path, key: str, value: Any) -> str:
     return value
 
 
-def _examples(file: Path, listed: Iterable[Any]) -> Iterable[Example]:
+def _constant(file: Path, key: str, value: Any) -> str:
+    text = _text(file, key, value)
+    if found := names_in(text):
+        raise PromptError(f"{file}: {key} is the same for every item and cannot use ${min(found)}")
+    return Template(text).substitute()
+
+
+def _words(file: Path, key: str, value: Any) -> frozenset[str]:
+    words = [value] if isinstance(value, str) else value or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise PromptError(f"{file}: {key} must be text or a list of texts, not {value!r}; put it in quotes")
+    return frozenset(words)
+
+
+def _named(file: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, (dict, type(None))) or not all(isinstance(name, str) for name in value or ()):
+        raise PromptError(f"{file}: {key} must hold names, each with what it stands for")
+    return value or {}
+
+
+def _examples(file: Path, listed: Any) -> Iterable[Example]:
+    if not isinstance(listed, (list, tuple)):
+        raise PromptError(f"{file}: examples must be a list")
     for number, example in enumerate(listed, 1):
+        where = f"{file}: example {number}"
         if not isinstance(example, dict) or set(example) != {"values", "answer"}:
-            raise PromptError(f"{file}: example {number} must have `values` and `answer`")
-        yield Example(example["values"], str(example["answer"]).rstrip("\n"))
+            raise PromptError(f"{where} must have `values` and `answer`")
+        if not isinstance(example["answer"], str):
+            raise PromptError(f"{where}: answer must be text; put it in quotes")
+        yield Example(_example_values(where, example["values"]), example["answer"].rstrip("\n"))
+
+
+def _example_values(where: str, values: Any) -> Values:
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise PromptError(f"{where}: values must hold a value for each $name")
+    for name, value in values.items():
+        if name == "pairs":
+            pairs = value if isinstance(value, list) else [value]
+            texts = [p.get(part) if isinstance(p, dict) else None for p in pairs for part in _PAIR]
+            fits = all(isinstance(text, str) for text in texts)
+        else:
+            parts = value if isinstance(value, list) else [value]
+            fits = all(isinstance(part, (str, int)) for part in parts)
+        if not fits:
+            wanted = "pairs, each with question and answer" if name == "pairs" else "text or a list of texts"
+            raise PromptError(f"{where}: ${name} must be {wanted}; put texts in quotes")
+    return values
+
+
+_PAIR = ("question", "answer")
 
 
 def _sampling(file: Path, given: Any) -> Sampling:
@@ -263,8 +324,10 @@ def _sampling(file: Path, given: Any) -> Sampling:
     for key, value in given.items():
         if key not in SAMPLING_KEYS:
             raise PromptError(f"{file}: sampling.{key} is not known; known are {', '.join(SAMPLING_KEYS)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
             raise PromptError(f"{file}: sampling.{key} must be a number from 0 up, not {value!r}")
+        if key in ("max_tokens", "top_k") and not isinstance(value, int):
+            raise PromptError(f"{file}: sampling.{key} must be a whole number, not {value!r}")
     if not given.get("max_tokens"):
         raise PromptError(f"{file}: sampling.max_tokens is missing")
     return Sampling(**given)
@@ -286,6 +349,7 @@ def _check_examples(stage: Stage) -> None:
     """Every worked example must fill the template and obey the grammar; the grammar must have the fields
     read.
     """
+    verdicts = set()
     for number, example in enumerate(stage.examples, 1):
         where = f"{stage.file}: example {number}"
         missing = stage.placeholders() - set(example.values)
@@ -296,13 +360,19 @@ def _check_examples(stage: Stage) -> None:
         if lacking:
             raise PromptError(f"{stage.file}: grammar has no rule {lacking[0]}, which the step reads")
         try:
-            compiled.read(example.answer, stage.payload)
+            reading = compiled.read(example.answer, stage.payload)
         except OutputError as error:
             raise PromptError(f"{where} does not follow the grammar: {error}") from None
         if unknown := stage.payload - compiled.fields:
             raise PromptError(
                 f"{stage.file}: payload names {min(unknown)}, which the grammar has no rule for"
             )
+        verdicts |= {reading.text("verdict")} if "verdict" in FIELDS[stage.name].split() else set()
+    if verdicts and not verdicts & stage.passing:
+        raise PromptError(
+            f"{stage.file}: pass names {', '.join(sorted(stage.passing)) or 'nothing'}, which no example has "
+            f"for a verdict; theirs are {', '.join(sorted(verdicts))}"
+        )
     if not stage.examples:
         raise PromptError(
             f"{stage.file}: examples is empty: a small model copies outlines, it needs a worked example"

@@ -9,7 +9,7 @@ goes four characters:
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,95 +45,79 @@ class Trail:
 
 
 def follow(rules: Rules, text: str) -> Trail:
-    """Try all ways at once: the time is polynomial, however ambiguous the grammar."""
+    """Go all ways at once, so that the time is polynomial however ambiguous the grammar is."""
     follower = _Follower(rules, text)
-    ends = follower.ends(rules["root"], 0, "root")
+    ends = follower.after(rules["root"], {0}, "root")
     followed = max(follower.furthest, *ends, 0)
-    expected = follower.expected if follower.furthest == followed else {}
-    return Trail(followed, (*expected, "the end") if followed in ends else tuple(expected), frozenset(ends))
+    expected = list(follower.expected) if follower.furthest == followed else []
+    return Trail(followed, tuple(expected + ["the end"] * (followed in ends)), frozenset(ends))
 
 
 class _Follower:
-    """Remembers the furthest place that any literal or class was tried at in vain, and which those were."""
+    """Remembers the furthest place at which a literal or a class was looked for in vain, and which those were."""
 
     def __init__(self, rules: Rules, text: str) -> None:
         self.rules = rules
         self.text = text
         self.furthest = -1
         self.expected: dict[str, None] = {}
-        self.known: dict[tuple[int, int], Collection[int]] = {}
-        self.runs: dict[int, dict[int, int]] = {}
 
-    def ends(self, node: Node, start: int, rule: str) -> Collection[int]:
-        """Where `node`, which stands in `rule`, can end if it begins at `start`."""
-        key = id(node), start
-        if key not in self.known:
-            self.known[key] = self._ends(node, start, rule)
-        return self.known[key]
-
-    def _ends(self, node: Node, start: int, rule: str) -> Collection[int]:
+    def after(self, node: Node, places: set[int], rule: str) -> set[int]:
+        """Where `node`, which stands in `rule`, can end if it begins at any of `places`."""
         match node:
             case Literal():
-                return self._literal(node.text, start, rule)
+                return {place + len(node.text) for place in places if self._begins(node.text, place, rule)}
             case Characters():
-                return self._run(node, 1, 1, start, rule)
+                return self._run(node, 1, 1, places, rule)
             case Reference():
-                return self.ends(self.rules[node.name], start, node.name)
+                return self.after(self.rules[node.name], places, node.name)
             case Choice():
-                return frozenset().union(*(self._sequence(option, start, rule) for option in node.options))
+                return set().union(*(self._sequence(option, places, rule) for option in node.options))
             case Repeat(node=Characters() as characters):
-                return self._run(characters, node.least, node.most, start, rule)
+                return self._run(characters, node.least, node.most, places, rule)
             case Repeat():
-                return self._repeat(node, start, rule)
+                return self._repeat(node, places, rule)
 
-    def _literal(self, literal: str, start: int, rule: str) -> frozenset[int]:
-        if self.text.startswith(literal, start):
-            return frozenset([start + len(literal)])
-        rest = self.text[start : start + len(literal)]
+    def _begins(self, literal: str, place: int, rule: str) -> bool:
+        if self.text.startswith(literal, place):
+            return True
+        rest = self.text[place : place + len(literal)]
         same = next((n for n, (a, b) in enumerate(zip(literal, rest, strict=False)) if a != b), len(rest))
         shown = literal if len(literal) <= SHOWN else literal[same : same + SHOWN]
-        self._miss(start + same, f"{shown!r} ({rule})")
-        return frozenset()
+        self._miss(place + same, f"{shown!r} ({rule})")
+        return False
 
-    def _run(self, characters: Characters, least: int, most: int | None, start: int, rule: str) -> range:
-        end = self._run_end(characters, start)
-        if most is None or end < start + most:
-            self._miss(end, f"more of {rule}")
-            return range(start + least, end + 1)
-        return range(start + least, start + most + 1)
-
-    def _run_end(self, characters: Characters, start: int) -> int:
-        """Where the text first leaves the class, from `start` on; each place is looked at once."""
-        known = self.runs.setdefault(id(characters), {})
-        end = start
-        while end not in known and end < len(self.text) and self.text[end] in characters:
-            end += 1
-        end = known.get(end, end)
-        if start not in known:
-            known.update(dict.fromkeys(range(start, end + 1), end))
-        return end
-
-    def _sequence(self, nodes: tuple[Node, ...], start: int, rule: str) -> frozenset[int]:
-        places = frozenset([start])
-        for node in nodes:
-            places = self._after(node, places, rule)
-        return places
-
-    def _repeat(self, node: Repeat, start: int, rule: str) -> frozenset[int]:
-        places = frozenset([start])
-        ends = places if node.least == 0 else frozenset()
-        count = 0
-        while places and (node.most is None or count < node.most):
-            places = self._after(node.node, places, rule)
-            count += 1
-            if count >= node.least:
-                if places <= ends:
-                    break
-                ends |= places
+    def _run(
+        self, characters: Characters, least: int, most: int | None, places: set[int], rule: str
+    ) -> set[int]:
+        ends: set[int] = set()
+        leaves = next_end = 0  # where the text leaves the class; the first place that is not in `ends` yet
+        for place in sorted(places):
+            leaves = max(leaves, place)
+            while leaves < len(self.text) and self.text[leaves] in characters:
+                leaves += 1
+            last = leaves if most is None else min(leaves, place + most)
+            if most is None or leaves < place + most:
+                self._miss(leaves, f"more of {rule}")
+            ends.update(range(max(place + least, next_end), last + 1))
+            next_end = max(next_end, last + 1)
         return ends
 
-    def _after(self, node: Node, places: frozenset[int], rule: str) -> frozenset[int]:
-        return frozenset().union(*(self.ends(node, place, rule) for place in places))
+    def _sequence(self, nodes: tuple[Node, ...], places: set[int], rule: str) -> set[int]:
+        for node in nodes:
+            places = self.after(node, places, rule)
+        return places
+
+    def _repeat(self, node: Repeat, places: set[int], rule: str) -> set[int]:
+        ends = set(places) if node.least == 0 else set()
+        count = 0
+        while places and (node.most is None or count < node.most):
+            places = self.after(node.node, places, rule)
+            count += 1
+            if count >= node.least:
+                places = places - ends  # from the others it has gone on already, with more repetitions left
+                ends |= places
+        return ends
 
     def _miss(self, place: int, expected: str) -> None:
         if place > self.furthest:

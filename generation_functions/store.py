@@ -260,17 +260,19 @@ def _hold(folder: Path) -> int:
 def _opened(file: Path, readonly: bool) -> sqlite3.Connection:
     if readonly and not file.exists():
         raise RunError(f"{file.parent} holds no run; `make run` or the notebook makes one")
+    mode = "ro" if readonly else "rwc"
+    db = sqlite3.connect(f"file:{_quoted(file)}?mode={mode}", uri=True, check_same_thread=False)
+    db.row_factory = sqlite3.Row
     try:
-        db = sqlite3.connect(
-            f"file:{_quoted(file)}?mode={'ro' if readonly else 'rwc'}", uri=True, check_same_thread=False
-        )
-        db.row_factory = sqlite3.Row
+        _check_version(db, file, readonly)  # first of all: what is not ours is left as it is
         if not readonly:
             db.execute("pragma journal_mode = wal")
             db.execute("pragma synchronous = full")  # an act or a bought answer survives a power cut
-        _check_version(db, file, readonly)
-    except sqlite3.DatabaseError as error:
-        raise RunError(f"{file} is not a run of Gristmill: {error}") from None
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise RunError(f"{file} is not a run of Gristmill: {error}") from None
+        raise
     return db
 
 

@@ -1,0 +1,269 @@
+"""The local engine with the real default model: what it promises to those who call it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generation_functions import local
+from generation_functions.engine import Completion, Message, Request, Sampling
+from generation_functions.errors import EngineError
+from generation_functions.grammar import Grammar
+from generation_functions.local import Local
+
+VERDICT = Grammar.compile(
+    'root ::= "Reason: " reason "\\nVerdict: " verdict\n'
+    'reason ::= [^\\n]{1,80}\nverdict ::= "Relevant" | "Irrelevant"\n'
+)
+LONG = Grammar.compile("root ::= [a-z ]{2000}")
+SYSTEM = "You say whether an answer belongs to its question.\n\n"
+EXAMPLES = SYSTEM + "".join(
+    f"Question: What is {thing} made of?\nAnswer: Of {stuff}.\n\n###\n\n"
+    f"Reason: It names the stuff, {stuff}.\nVerdict: Relevant\n\n###\n\n"
+    for thing, stuff in [("glass", "sand"), ("paper", "wood"), ("bread", "flour"), ("a bell", "bronze")]
+)
+
+
+def request(item: str = "Question: What is salt?\n", shared: str = EXAMPLES, **changes) -> Request:
+    made = Request(
+        stage="check_relevance",
+        messages=(Message("user", shared + item),),
+        prompt=shared + item,
+        shared_prompt=shared,
+        grammar=VERDICT,
+        sampling=Sampling(max_tokens=80, temperature=0.9, min_p=0.02),
+        seed=1,
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(scope="module")
+def engine(model_path):
+    engine = Local(model_path, context=4096)
+    asyncio.run(engine.start())
+    yield engine
+    asyncio.run(engine.close())
+
+
+def ask(engine: Local, *requests: Request) -> list[Completion]:
+    """All at once, answers in the order asked."""
+
+    async def asking():
+        return await asyncio.gather(*(engine.complete(one) for one in requests))
+
+    return asyncio.run(asking())
+
+
+def pid(engine: Local) -> int:
+    assert engine._child
+    return engine._child._process.pid
+
+
+def is_alive(process: int) -> bool:
+    """Neither gone nor a zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_every_answer_follows_its_grammar(engine):
+    for answer in ask(engine, *(request(seed=seed) for seed in range(12))):
+        assert answer.finish == "stop"
+        VERDICT.read(answer.text)
+
+
+def test_it_says_which_form_and_context_it_chose(engine, model_path):
+    assert engine.name == model_path.name
+    assert engine.about == "completion form: the file has no chat template; context 4096 tokens"
+
+
+def test_the_same_seed_gives_the_same_text_whatever_was_computed_before(engine):
+    asked = [request(seed=seed) for seed in range(4)]
+    other = request("Question: Who?\n", SYSTEM * 12)
+    first = [ask(engine, one)[0].text for one in asked]
+    ask(engine, other)
+    assert [ask(engine, one, other)[0].text for one in asked] == first
+    asyncio.run(engine.close())
+    assert [answer.text for answer in ask(engine, *asked)] == first
+    assert len(set(first)) > 1
+
+
+def test_prompt_tokens_that_were_read_before_are_counted_as_cached(engine):
+    fresh = EXAMPLES.replace("glass", "a window")
+    first, second = (ask(engine, request(item, fresh))[0] for item in ("Question: A?\n", "Question: B?\n"))
+    assert first.cached_tokens == 0
+    assert second.cached_tokens > 0.9 * second.prompt_tokens - 20
+
+
+def test_a_prompt_that_cannot_fit_is_refused_before_anything_is_computed(engine):
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"prompt of \d{5} tokens \+ 80 to write does not fit the context of 4096"):
+        ask(engine, request("salt and sand " * 4000))
+    assert time.monotonic() - began < 2
+
+
+def test_what_is_written_ends_at_max_tokens_at_a_stop_string_and_at_the_deadline(engine, monkeypatch):
+    few = replace(request().sampling, max_tokens=3)
+    cut, stopped = ask(engine, request(sampling=few), request(stop=("zzz", "Verdict")))
+    assert (cut.finish, cut.completion_tokens) == ("length", 3)
+    assert (stopped.finish, stopped.text[-1]) == ("stop", "\n")
+    monkeypatch.setattr(local, "CALL_SECONDS", 0.0)
+    assert ask(engine, request())[0].finish == "length"
+
+
+def test_characters_that_are_spread_over_tokens_come_out_whole(engine):
+    text = "ß 漢字 😀 ᚠ, “café”"
+    grammar = Grammar.compile(f'root ::= "{text}"')
+    assert ask(engine, request(grammar=grammar))[0].text == text
+
+
+def test_a_grammar_that_llama_cpp_refuses_is_an_error_and_nothing_worse(engine):
+    class Broken:
+        text = "root ::= ("
+
+    with pytest.raises(EngineError, match="refuses the grammar"):
+        ask(engine, request(grammar=Broken()))
+    assert ask(engine, request())[0].finish == "stop"
+
+
+def test_a_cancelled_call_makes_way_for_the_next(engine):
+    async def cancelling():
+        long = replace(request().sampling, max_tokens=2000)
+        slow = [asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        for task in slow:
+            task.cancel()
+        began = time.monotonic()
+        await engine.complete(request())
+        return time.monotonic() - began, [task.cancelled() for task in slow]
+
+    seconds, cancelled = asyncio.run(cancelling())
+    assert all(cancelled)
+    assert seconds < 15  # the three would take minutes
+
+
+def test_a_killed_child_fails_its_calls_and_the_next_call_starts_another(engine):
+    async def killing():
+        long = replace(request().sampling, max_tokens=2000)
+        slow = [asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        os.kill(pid(engine), signal.SIGKILL)
+        return await asyncio.gather(*slow, return_exceptions=True)
+
+    ask(engine, request())
+    errors = asyncio.run(killing())
+    assert [error.retryable for error in errors] == [True, True]
+    assert "was killed by signal 9" in str(errors[0])
+    assert ask(engine, request())[0].finish == "stop"
+
+
+def test_the_third_crash_in_a_row_is_not_worth_another_try(model_path, monkeypatch):
+    engine = Local(model_path)
+
+    async def crashing():
+        loading = asyncio.ensure_future(engine.complete(request()))
+        await asyncio.sleep(0)
+        os.kill(pid(engine), signal.SIGSEGV)
+        return (await asyncio.gather(loading, return_exceptions=True))[0]
+
+    assert [asyncio.run(crashing()).retryable for _ in range(3)] == [True, True, False]
+    with pytest.raises(EngineError, match="3 times in a row"):
+        ask(engine, request())
+    monkeypatch.setattr(local, "GIVEN_UP_SECONDS", 0.0)
+    assert asyncio.run(crashing()).retryable
+    asyncio.run(engine.close())
+
+
+def test_files_that_are_no_models_are_one_readable_error(model_path, tmp_path):
+    text, torn = tmp_path / "notes.gguf", tmp_path / "torn.gguf"
+    text.write_text("salt")
+    with model_path.open("rb") as whole:
+        torn.write_bytes(whole.read(20_000_000))
+    for file, words in [
+        (tmp_path / "no.gguf", "cannot read the model .*no.gguf: No such file"),
+        (text, "notes.gguf is not a GGUF model"),
+        (torn, "(?s)llama.cpp cannot load torn.gguf.*its log ends with:.*not within the file bounds"),
+    ]:
+        with pytest.raises(EngineError, match=words) as caught:
+            asyncio.run(Local(file).start())
+        assert not caught.value.retryable
+
+
+def test_a_context_that_memory_cannot_hold_is_one_readable_error(model_path):
+    engine = Local(model_path, context=1_000_000_000, rope=local.RopeScaling("linear"))
+    with pytest.raises(EngineError, match="(?s)no room for a context of 1000000000 tokens.*LOCAL.CONTEXT"):
+        asyncio.run(engine.start())
+
+
+def test_a_model_without_a_template_cannot_be_asked_in_the_chat_form(model_path):
+    with pytest.raises(EngineError, match="has no chat template\nSYSTEM.COMPLETION_MODE: true"):
+        asyncio.run(Local(model_path, completion_mode=False).start())
+
+
+def test_closing_gives_everything_back_and_nothing_is_ever_printed(model_path, capfd):
+    engine = Local(model_path)
+
+    async def closing():
+        await engine.start()
+        waiting = asyncio.ensure_future(engine.complete(request()))
+        await asyncio.sleep(0.1)
+        await engine.close()
+        return (await asyncio.gather(waiting, return_exceptions=True))[0]
+
+    error = asyncio.run(closing())
+    assert "was closed" in str(error)
+    assert engine._child is None
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("moment", ["loading", "computing"])
+def test_a_killed_kernel_leaves_no_orphan(model_path, moment):
+    kernel = subprocess.run(
+        [sys.executable, "-c", KERNEL, str(model_path), moment], capture_output=True, text=True, cwd=Path.cwd()
+    )
+    assert (kernel.returncode, kernel.stderr) == (-signal.SIGKILL, "")
+    child, waited_until = int(kernel.stdout), time.monotonic() + 5
+    while is_alive(child) and time.monotonic() < waited_until:
+        time.sleep(0.02)
+    assert not is_alive(child)
+
+
+KERNEL = textwrap.dedent(
+    """
+    import asyncio, os, signal, sys
+    from pathlib import Path
+    from tests.test_local import LONG, Local, Sampling, pid, request
+
+    async def main():
+        engine = Local(Path(sys.argv[1]))
+        if sys.argv[2] == "computing":
+            await engine.start()
+        slow = request(grammar=LONG, sampling=Sampling(2000))
+        working = asyncio.ensure_future(engine.complete(slow))
+        await asyncio.sleep(0.5)
+        print(pid(engine), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_a_program_that_forgets_to_close_ends_quietly(model_path):
+    program = KERNEL.replace("os.kill(os.getpid(), signal.SIGKILL)", "working.cancel()")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, str(model_path), "loading"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not is_alive(int(ended.stdout))
