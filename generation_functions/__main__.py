@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         files = wb.export()
         print(wb.ledger())
         print()
-        print("\n".join(str(file) for file in files.values()))
+        print(files)
     return 0
 
 
@@ -56,7 +56,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     with _workbench(options) as wb:
-        print("\n".join(str(file) for file in wb.export().values()))
+        print(wb.export())
     return 0
 
 

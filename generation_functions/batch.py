@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -118,6 +119,16 @@ class Shown:
         return f"<pre>{html.escape(plain(self.text))}</pre>"
 
 
+class Files(dict[str, Path]):
+    """Files by their name; shows itself as their paths, a line each."""
+
+    def __repr__(self) -> str:
+        return "\n".join(str(path) for path in self.values())
+
+    def _repr_html_(self) -> str:
+        return Shown(repr(self))._repr_html_()
+
+
 STYLE = """<style>
 .gm-batch { font-size: 13px; max-width: 1100px; color: var(--jp-content-font-color1, inherit) }
 .gm-batch table { border-collapse: collapse; width: 100%; table-layout: fixed }
@@ -141,7 +152,7 @@ def shown(record: Any) -> str:
     """A record as text for people."""
     match record:
         case Chunk(text=text, source=source):
-            return f"{source}\n{text}"
+            return f"{text}\n({source})"
         case Pair(question=question, answer=answer, evidence=evidence):
             proof = f"  [{', '.join(map(str, evidence))}]" if evidence else ""
             return f"Q: {question}\nA: {answer}{proof}"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .batch import Batch, plain
+from .batch import Batch, Files, plain
 from .config import Config
 from .conversations import ASSISTANT, USER
 from .errors import RunError
@@ -139,7 +139,7 @@ def datasets(
     chunks: Sequence[Chunk],
     pairs: Sequence[Pair],
     made: Sequence[Conversation],
-) -> dict[str, Path]:
+) -> Files:
     """Write every dataset into `folder`; gives the files by their name, the one that trainers want first.
 
     `chunks` are those of whole sources: joined again they are the texts without licences and broken lines.
@@ -169,7 +169,7 @@ def datasets(
     for name in files:
         write_whole(folder / name, files[name])
     _remove_others(folder, files)
-    return {name: folder / name for name in files}
+    return Files({name: folder / name for name in files})
 
 
 def _by_source(chunks: Sequence[Chunk]) -> Iterable[list[str]]:

@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError
 
 from .errors import RunError
 
+QUIET = ["--IPKernelApp.log_level=40"]  # a warning of every kernel about its own pipes tells users nothing
 SECONDS_BETWEEN = 5.0  # of two progress lines of one cell
 
 
@@ -34,6 +35,7 @@ def execute(file: Path, out: TextIO) -> int:
         out,
         timeout=None,
         kernel_name="python3",
+        extra_arguments=QUIET,
         resources={"metadata": {"path": str(file.resolve().parent)}},
     )
     try:

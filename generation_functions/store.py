@@ -261,7 +261,10 @@ def _opened(file: Path, readonly: bool) -> sqlite3.Connection:
     if readonly and not file.exists():
         raise RunError(f"{file.parent} holds no run; `make run` or the notebook makes one")
     mode = "ro" if readonly else "rwc"
-    db = sqlite3.connect(f"file:{_quoted(file)}?mode={mode}", uri=True, check_same_thread=False)
+    try:
+        db = sqlite3.connect(f"file:{_quoted(file)}?mode={mode}", uri=True, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise RunError(f"{file} cannot be opened: {error}") from None
     db.row_factory = sqlite3.Row
     try:
         _check_version(db, file, readonly)  # first of all: what is not ours is left as it is

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import acts, checks, config, conversations, export, prompts, questions, report, text
 from .background import Background, Latest, display_progress
-from .batch import Batch, Shown
+from .batch import Batch, Files, Shown
 from .errors import ConfigError, Paused, RunError
 from .models import ROLES, Models, Role
 from .records import Act, Chunk, Outcome, Pair, content_key
@@ -207,7 +207,7 @@ class Workbench:
         work = partial(conversations.write, quotes=self.config["SYSTEM.CONVERSATION_QUOTES"])
         return self._step("converse", self._records(casts, "cast"), work, again)
 
-    def export(self) -> dict[str, Path]:
+    def export(self) -> Files:
         """Write the datasets into the run's export/ and give their paths.
 
         Raises RunError when there is nothing to write, saying which step lost the items.

@@ -28,8 +28,8 @@ SECONDS = 120  # for a command that hangs
 # A run of a second that still has several items in every step.
 SETTINGS = (
     "SYSTEM.MODE=sample",
-    "SYSTEM.CHUNK_SIZE=800",
-    "SYSTEM.SUBSET_SIZE=6",
+    "SYSTEM.CHUNK_SIZE=500",
+    "SYSTEM.SUBSET_SIZE=10",
     "SYSTEM.DOUBLE_CHECK_COUNTER=1",
 )
 SAMPLE = tuple(word for setting in SETTINGS for word in ("--set", setting))

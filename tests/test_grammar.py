@@ -395,10 +395,18 @@ x (x){2000}  (new){1000}  (new){1001}  ("a"*){1000}  ("a"*){1001}  ("a"{100}){20
 """
 
 
+def with_body(body: str) -> str:
+    return 'root ::= {}\nx ::= "a"\ne ::= | "b"\nnew ::= "n"\n'.format(body.replace("⏎", "\n"))
+
+
 @pytest.mark.parametrize("body", ["", *re.split(r"  |\n", BODIES.strip())])
 def test_a_grammar_is_accepted_just_when_llama_cpp_accepts_it(llama, body):
-    text = f'root ::= {body}\nx ::= "a"\ne ::= "b" |\nnew ::= "n"\n'.replace("⏎", "\n")
-    assert accepts(text) == llama.accepts(text)
+    assert accepts(with_body(body)) == llama.accepts(with_body(body))
+
+
+def test_the_bodies_are_of_both_kinds():
+    accepted = [accepts(with_body(body)) for body in re.split(r"  |\n", BODIES.strip())]
+    assert accepted.count(True) > 50 and accepted.count(False) > 50
 
 
 @pytest.mark.parametrize(

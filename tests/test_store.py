@@ -228,6 +228,12 @@ def test_a_folder_that_cannot_be_made_is_one_readable_error(tmp_path: Path) -> N
         Store(tmp_path / "file" / "run")
 
 
+def test_a_database_that_cannot_be_opened_is_one_readable_error(tmp_path: Path) -> None:
+    (tmp_path / "run.db").mkdir()
+    with pytest.raises(RunError, match="run.db cannot be opened: unable to open database file"):
+        Store(tmp_path)
+
+
 def test_a_folder_with_odd_characters_holds_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "50% of #1 is it? [é]"
     with Store(folder) as store:
