@@ -9,20 +9,25 @@ grammar.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import openai
 
 from .engine import Completion, Request
-from .errors import EngineError
+from .errors import ConfigError, EngineError
 
 REACH_SECONDS = 15.0  # for the first answer of a server, which tells whether it is there
 MOST_STOPS = 4  # OpenAI refuses more; the lineage sent 7 to 11 (HTTP 400)
 
 
 class Api:
-    """One model at one address. `name` is the model's; keys are neither kept elsewhere nor shown."""
+    """One model at one address. `name` is the model's; keys are neither kept elsewhere nor shown.
+
+    Raises ConfigError for an address or a key that no request could be sent with.
+    """
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class Api:
         workers: int = 16,
     ) -> None:
         self.name, self.workers = model, workers
-        self._address, self._key, self._timeout = address, key or "none", timeout_seconds
+        self._address, self._key, self._timeout = _address(address), _key(key), timeout_seconds
         self._completion_mode, self._grammar, self._send_stop = completion_mode, grammar, send_stop
         self._client: openai.AsyncOpenAI | None = None
 
@@ -53,10 +58,10 @@ class Api:
             await client.with_options(timeout=REACH_SECONDS).models.list()
         except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
             await client.close()
-            explained = self._explained(error)
+            explained = self._explained(error, REACH_SECONDS)
             explained.retryable = False
             raise explained from None
-        except openai.APIError:
+        except (openai.APIError, *NOT_JSON):
             pass
         self._client = client
 
@@ -76,7 +81,9 @@ class Api:
                 messages: Any = [{"role": m.role, "content": m.content} for m in request.messages]
                 answer = await self._client.chat.completions.create(messages=messages, **settings)
         except openai.APIError as error:
-            raise self._explained(error) from None
+            raise self._explained(error, self._timeout) from None
+        except NOT_JSON:
+            raise EngineError(f"{self._address} sent an answer that is not JSON", retryable=True) from None
         return self._completion(answer, time.monotonic() - began)
 
     async def close(self) -> None:
@@ -102,7 +109,8 @@ class Api:
 
     def _completion(self, answer: Any, seconds: float) -> Completion:
         choices = getattr(answer, "choices", None)
-        text = (choices[0].text if self._completion_mode else choices[0].message.content) if choices else None
+        said = choices[0] if choices and self._completion_mode else choices and choices[0].message
+        text = getattr(said, "text" if self._completion_mode else "content", None)
         if not choices or text is None:
             raise EngineError(f"{self._address} sent an answer without text", retryable=True)
         usage = answer.usage
@@ -116,12 +124,12 @@ class Api:
             seconds,
         )
 
-    def _explained(self, error: openai.APIError) -> EngineError:
+    def _explained(self, error: openai.APIError, seconds: float) -> EngineError:
         """What happened and what to change, in one line each."""
         status = getattr(error, "status_code", None)
         said = " ".join(str(error).split()).replace(self._key, "***")[:300]
         if isinstance(error, openai.APITimeoutError):
-            return EngineError(f"{self._address} gave no answer within {self._timeout:g} s", retryable=True)
+            return EngineError(f"{self._address} gave no answer within {seconds:g} s", retryable=True)
         if isinstance(error, openai.APIConnectionError):
             return EngineError(
                 f"{self._address} cannot be reached ({error.__cause__ or said})",
@@ -136,6 +144,28 @@ class Api:
         )
 
 
+def _address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is open
+        usable = False
+    if not usable:
+        raise ConfigError(f"API.BASE_URL {address!r} is no address; one looks like http://127.0.0.1:8080/v1")
+    return address
+
+
+def _key(key: str) -> str:
+    """The key as it is sent; a line end that came with it from a file or variable is no part of it."""
+    key = key.strip() or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            "API.API_KEY holds a character that keys cannot have: was all of it copied, and no more?"
+        )
+    return key
+
+
+NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError)
 HINTS = {
     400: "The server refuses a setting: see SYSTEM.STOP, API.GRAMMAR and SYSTEM.COMPLETION_MODE.",
     401: "Is API.API_KEY right?",

@@ -41,7 +41,7 @@ from .gbnf import (
     is_nothing,
     literal,
 )
-from .sentences import SHOWN, follow, write
+from .derivation import SHOWN, follow, write
 
 __all__ = ["Grammar", "Reading", "alternatives", "field_of", "literal"]
 

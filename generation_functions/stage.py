@@ -13,6 +13,7 @@ It does not know what the steps make of the answers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -107,7 +108,8 @@ class Ask:
         journalled = self._store.calls(name, input, draw, made_by if self._fresh else None)
         for call in journalled:
             if not call.problem:
-                return self._read(stage, values, call.completion, check)
+                with contextlib.suppress(OutputError):  # it answers an older prompt, in another format
+                    return self._read(stage, values, call.completion, check)
         problem: OutputError | None = None
         for attempt in range(len(journalled), len(journalled) + ATTEMPTS):
             call_key = CallKey(name, input, draw, attempt)

@@ -21,15 +21,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PROMPTS = Path(os.environ.get("GM_TEST_PROMPTS", ROOT / "prompts"))  # TEMPORARY
-PARTS = ("processing.ipynb", "config.yaml", "raw_text_input")
+PARTS = ("processing.ipynb", "config.yaml", "prompts", "raw_text_input")
 SECONDS = 120  # for a command that hangs
 
 # A run of a second that still has several items in every step.
 SETTINGS = (
     "SYSTEM.MODE=sample",
     "SYSTEM.CHUNK_SIZE=500",
-    "SYSTEM.SUBSET_SIZE=10",
+    "SYSTEM.SUBSET_SIZE=14",
     "SYSTEM.DOUBLE_CHECK_COUNTER=1",
 )
 SAMPLE = tuple(word for setting in SETTINGS for word in ("--set", setting))
@@ -45,7 +44,6 @@ def copy_of_project(folder: Path) -> Path:
     for part in PARTS:
         copy: Callable[..., Any] = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
         copy(ROOT / part, project / part)
-    shutil.copytree(PROMPTS, project / "prompts")
     return project
 
 

@@ -18,7 +18,7 @@ from generation_functions.stage import Ask, Model
 from generation_functions.store import Store
 
 ROOT = Path(__file__).parent.parent
-PROMPTS = Path(__import__("os").environ.get("GM_TEST_PROMPTS", ROOT / "prompts"))  # TEMPORARY
+PROMPTS = ROOT / "prompts"
 PASSING = {"Suitable", "Relevant", "Accurate", "Pass"}
 
 Answer = str | Completion | Exception

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from generation_functions.local import Local
 
 VERDICT = Grammar.compile(
     'root ::= "Reason: " reason "\\nVerdict: " verdict\n'
-    'reason ::= [^\\n]{1,80}\nverdict ::= "Relevant" | "Irrelevant"\n'
+    'reason ::= [^\\n]{1,50}\nverdict ::= "Relevant" | "Irrelevant"\n'
 )
 LONG = Grammar.compile("root ::= [a-z ]{2000}")
 SYSTEM = "You say whether an answer belongs to its question.\n\n"
@@ -66,16 +67,21 @@ def pid(engine: Local) -> int:
     return engine._child._process.pid
 
 
-def is_alive(process: int) -> bool:
-    """Neither gone nor a zombie."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def ends_soon(process: int) -> bool:
+    """Gone, or a zombie, within 5 seconds."""
+    for _ in range(250):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_every_answer_follows_its_grammar(engine):
-    for answer in ask(engine, *(request(seed=seed) for seed in range(12))):
+    for answer in ask(engine, *(request(seed=seed) for seed in range(8))):
         assert answer.finish == "stop"
         VERDICT.read(answer.text)
 
@@ -86,7 +92,7 @@ def test_it_says_which_form_and_context_it_chose(engine, model_path):
 
 
 def test_the_same_seed_gives_the_same_text_whatever_was_computed_before(engine):
-    asked = [request(seed=seed) for seed in range(4)]
+    asked = [request(seed=seed) for seed in range(3)]
     other = request("Question: Who?\n", SYSTEM * 12)
     first = [ask(engine, one)[0].text for one in asked]
     ask(engine, other)
@@ -198,9 +204,14 @@ def test_files_that_are_no_models_are_one_readable_error(model_path, tmp_path):
 
 
 def test_a_context_that_memory_cannot_hold_is_one_readable_error(model_path):
-    engine = Local(model_path, context=1_000_000_000, rope=local.RopeScaling("linear"))
-    with pytest.raises(EngineError, match="(?s)no room for a context of 1000000000 tokens.*LOCAL.CONTEXT"):
-        asyncio.run(engine.start())
+    engine = Local(model_path, context=250_000, rope=local.RopeScaling("linear"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, hard))  # the child inherits it; 4.5 GB would be needed
+    try:
+        with pytest.raises(EngineError, match="(?s)no room for a context of 250000 tokens.*LOCAL.CONTEXT"):
+            asyncio.run(engine.start())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_a_model_without_a_template_cannot_be_asked_in_the_chat_form(model_path):
@@ -227,13 +238,10 @@ def test_closing_gives_everything_back_and_nothing_is_ever_printed(model_path, c
 @pytest.mark.parametrize("moment", ["loading", "computing"])
 def test_a_killed_kernel_leaves_no_orphan(model_path, moment):
     kernel = subprocess.run(
-        [sys.executable, "-c", KERNEL, str(model_path), moment], capture_output=True, text=True, cwd=Path.cwd()
+        [sys.executable, "-c", KERNEL, str(model_path), moment], capture_output=True, text=True
     )
     assert (kernel.returncode, kernel.stderr) == (-signal.SIGKILL, "")
-    child, waited_until = int(kernel.stdout), time.monotonic() + 5
-    while is_alive(child) and time.monotonic() < waited_until:
-        time.sleep(0.02)
-    assert not is_alive(child)
+    assert ends_soon(int(kernel.stdout))
 
 
 KERNEL = textwrap.dedent(
@@ -266,4 +274,4 @@ def test_a_program_that_forgets_to_close_ends_quietly(model_path):
         timeout=30,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert not is_alive(int(ended.stdout))
+    assert ends_soon(int(ended.stdout))

@@ -95,7 +95,7 @@ def test_random_strings_of_a_grammar_are_read(name: str) -> None:
     rng = random.Random(name)
     for n in range(RANDOM_STRINGS):
         stage, grammar = grammars[n % len(grammars)]
-        text = grammar.sample(rng, wild=n % 2 == 0)
+        text = grammar.sample(rng, wild=n % 4 == 0)
         reading = grammar.read(text, stage.payload)
         assert reading.whole == text
 

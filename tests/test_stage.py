@@ -16,6 +16,16 @@ from generation_functions.stage import ATTEMPTS, Ask
 from generation_functions.store import Store
 
 VALUES = {"text": "Salt keeps meat.", "question": "What keeps meat?", "answer": "Salt does.", "evidence": ""}
+REWRITE = {
+    "text": "[1] Salt keeps.",
+    "numbers": ["1"],
+    "question": "Q?",
+    "answer": "A.",
+    "check": "accuracy",
+    "reason": "It is wrong.",
+    "kept": "none",
+    "source": "Salt",
+}
 YES, NO, JUNK = says("Accurate"), says("Inaccurate"), "I cannot say."
 
 
@@ -146,12 +156,6 @@ def test_a_payload_that_ends_on_its_bound_counts_as_cut_off(store: Store) -> Non
     engine = ScriptedEngine(answers)
     reading = run(asking(store, engine, "rewrite_pair")("rewrite_pair", REWRITE))
     assert (len(reading.text("question")), len(engine.asked)) == (longest - 1, 2)
-
-
-REWRITE = {
-    **{"text": "[1] Salt keeps.", "numbers": ["1"], "question": "Q?", "answer": "A.", "check": "accuracy"},
-    **{"reason": "It is wrong.", "kept": "none", "source": "Salt"},
-}
 
 
 def test_a_check_in_code_refuses_an_answer_that_follows_the_grammar(store: Store) -> None:
@@ -392,7 +396,7 @@ def test_a_vote_that_cannot_be_used_abstains(
     assert voted(store, votes, of)[:2] == (passed, drawn)
 
 
-def test_votes_that_are_tied_say_so(store: Store) -> None:
+def test_a_tie_has_the_reason_of_a_vote_against(store: Store) -> None:
     assert voted(store, [T, F, A], 3) == (False, 3, "It is wrong.")
 
 

@@ -139,7 +139,7 @@ def _written(node: Node, rules: Rules, rng: random.Random, wild: bool) -> Iterat
         case Literal():
             yield node.text
         case Characters():
-            yield _character(node, rng, wild)
+            yield _any_of(node, 1, rng, wild)
         case Reference():
             yield from _written(rules[node.name], rules, rng, wild)
         case Choice():
@@ -173,8 +173,7 @@ def _free_text(characters: Characters, least: int, most: int | None, rng: random
     top = least + 200 if most is None else max(least, most - 1, min(most, 1))
     words = [] if wild else _words(characters)
     if not words or top < 3:
-        length = rng.randint(least, rng.choice([top, min(top, least + 12)]))
-        return "".join(_character(characters, rng, wild) for _ in range(length))
+        return _any_of(characters, rng.randint(least, rng.choice([top, min(top, least + 12)])), rng, wild)
     space = " " if " " in characters else ""
     low = min(top, max(least, 20 if space else 3))
     goal = rng.randint(low, min(top, low + (80 if space else 7)))
@@ -192,11 +191,16 @@ def _words(characters: Characters) -> list[str]:
     return [word for word in words if all(letter in characters for letter in word)]
 
 
-def _character(characters: Characters, rng: random.Random, wild: bool) -> str:
+def _any_of(characters: Characters, count: int, rng: random.Random, wild: bool) -> str:
+    """`count` characters: letters where there are any, when `wild` every second one odd."""
     usual = _usual(characters, wild)
-    if usual and (not wild or rng.random() < 0.5):
-        return rng.choice(usual)
-    return chr(rng.randint(*rng.choice(characters.ranges)))
+    text = ""
+    for _ in range(count):
+        if usual and (not wild or rng.random() < 0.5):
+            text += rng.choice(usual)
+        else:
+            text += chr(rng.randint(*rng.choice(characters.ranges)))
+    return text
 
 
 @lru_cache(maxsize=256)
