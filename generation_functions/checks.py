@@ -28,9 +28,10 @@ CLOSER = re.compile(
     r"\b(?:anything|something) else\b|\b(?:any|more|other|further)(?: \w+)? questions\b", re.IGNORECASE
 )
 STOP_WORDS = frozenset(
-    """a an the of in on at to for from by with and or is are was were be been do does did how what which who
-    whom whose when where why it its this that these those as into than then there their they he she his her""".split()
+    """a an the of in on at to for from by with and or is are was were be been do does did what which it its
+    this that these those as into than then there their they he she his her""".split()
 )
+ASKING = frozenset("how who whom whose when where why".split())  # alone they tell two questions apart
 SAME_WORDS = 0.8  # share of common words from which two questions of one chunk say the same (LOG.md 3)
 SAME_ANSWER = 0.5  # share of common words that their answers must have as well
 LONG_ANSWER = 40  # characters from which a repeated answer is no accident; "Yes." may well come twice
@@ -69,7 +70,7 @@ def duplicates(pairs: Sequence[Pair]) -> dict[int, int]:
     """The index of each pair that repeats an earlier one, and the index of that one.
 
     The same words in another order, case or punctuation are the same question anywhere; within a chunk so are
-    questions with nearly the same words, unless a number or a name makes the difference.
+    questions with nearly the same words, unless a number, a name or a word such as "when" makes the difference.
     """
     by_words: dict[tuple[str, ...], int] = {}
     by_chunk: dict[str, list[int]] = {}
@@ -94,7 +95,7 @@ def _nearly_same(one: Pair, other: Pair) -> bool:
     first, second = content_words(one.question), content_words(other.question)
     if _overlap(first, second) < SAME_WORDS:
         return False
-    telling = names(one.question) | names(other.question)
+    telling = ASKING | names(one.question) | names(other.question)
     if any(word in telling or NUMBER.search(word) for word in first ^ second):
         return False
     return _overlap(content_words(one.answer), content_words(other.answer)) >= SAME_ANSWER

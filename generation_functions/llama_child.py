@@ -134,7 +134,9 @@ def serve(inbox: Inbox, writer: Writer, say: Callable[[dict[str, Any]], None]) -
                 waiting.append(writer.call(message))
             except EngineError as error:
                 say({"id": message["id"], "error": _plain(error), "hint": error.hint})
-        waiting = [call for call in waiting if call.id not in inbox.dropped]
+        for call in [call for call in waiting if call.id in inbox.dropped]:
+            waiting.remove(call)
+            inbox.dropped.discard(call.id)
         if not waiting:
             continue
         call = next_call(waiting, writer.prefixes.reusable)

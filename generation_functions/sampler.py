@@ -84,7 +84,8 @@ def likeliest_allowed(logits: Logits, allowed: Allowed, reach: float) -> tuple[T
     floor, above = best - look, math.inf  # all tokens in [above, inf) have been asked about
     found = np.empty(0, np.int64)
     while True:
-        asked = np.flatnonzero((logits >= floor) & (logits < above) & (logits > -np.inf))
+        near = logits >= floor if floor > -math.inf else logits > -np.inf
+        asked = np.flatnonzero(near if above == math.inf else near & (logits < above))
         found = np.concatenate([found, asked[allowed(asked)]]) if len(asked) else found
         if len(found):
             lowest = float(logits[found].max()) - reach

@@ -7,6 +7,7 @@ ask = asking(store, engine, "check_accuracy")
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,12 @@ def says(verdict: str, reason: str = "The text says so in its first sentence.") 
 
 def stages(*names: str, variants: Collection[str] = ()) -> dict[str, Stage]:
     """The shipped stages of these names, or all of them."""
-    return {name: prompts.load(name, [PROMPTS], variants) for name in names or prompts.STAGES}
+    return {name: _loaded(name, tuple(variants)) for name in names or prompts.STAGES}
+
+
+@cache
+def _loaded(name: str, variants: tuple[str, ...]) -> Stage:
+    return prompts.load(name, [PROMPTS], variants)
 
 
 def asking(

@@ -83,7 +83,9 @@ def test_a_marker_that_a_message_completes_is_plain_text():
     assert "".join(span.text for span in spans(parts, MARKERS)) == "<start> <end><end>"
 
 
-@pytest.mark.parametrize("name", ["Gemma 3 4b It", "gemma-3-270m-it", "Mistral-7B-Instruct-v0.3", "Llama 2 Chat"])
+@pytest.mark.parametrize(
+    "name", ["Gemma 3 4b It", "gemma-3-270m-it", "Mistral-7B-Instruct-v0.3", "Llama 2 Chat"]
+)
 def test_instruct_models_are_known_by_their_names(name):
     assert looks_instructed(["", name]) == name
 

@@ -97,7 +97,15 @@ def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
     ]
     sampling = {"max_tokens": 5, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
     call = writer.call(
-        {"id": 1, "messages": messages, "grammar": "", "sampling": sampling, "seed": 1, "stop": (), "seconds": 9}
+        {
+            "id": 1,
+            "messages": messages,
+            "grammar": "",
+            "sampling": sampling,
+            "seed": 1,
+            "stop": (),
+            "seconds": 9,
+        }
     )
     tokens = call.prompt.tokens.tolist()
     start, end, bos = model.tokens("<start_of_turn><end_of_turn><bos>", special=True, first=False).tolist()

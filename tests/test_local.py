@@ -111,7 +111,9 @@ def test_prompt_tokens_that_were_read_before_are_counted_as_cached(engine):
 
 def test_a_prompt_that_cannot_fit_is_refused_before_anything_is_computed(engine):
     began = time.monotonic()
-    with pytest.raises(EngineError, match=r"prompt of \d{5} tokens \+ 80 to write does not fit the context of 4096"):
+    with pytest.raises(
+        EngineError, match=r"prompt of \d{5} tokens \+ 80 to write does not fit the context of 4096"
+    ):
         ask(engine, request("salt and sand " * 4000))
     assert time.monotonic() - began < 2
 
@@ -143,7 +145,9 @@ def test_a_grammar_that_llama_cpp_refuses_is_an_error_and_nothing_worse(engine):
 def test_a_cancelled_call_makes_way_for_the_next(engine):
     async def cancelling():
         long = replace(request().sampling, max_tokens=2000)
-        slow = [asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(3)]
+        slow = [
+            asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(3)
+        ]
         await asyncio.sleep(0.3)
         for task in slow:
             task.cancel()
@@ -159,7 +163,9 @@ def test_a_cancelled_call_makes_way_for_the_next(engine):
 def test_a_killed_child_fails_its_calls_and_the_next_call_starts_another(engine):
     async def killing():
         long = replace(request().sampling, max_tokens=2000)
-        slow = [asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(2)]
+        slow = [
+            asyncio.ensure_future(engine.complete(request(grammar=LONG, sampling=long))) for _ in range(2)
+        ]
         await asyncio.sleep(0.3)
         os.kill(pid(engine), signal.SIGKILL)
         return await asyncio.gather(*slow, return_exceptions=True)

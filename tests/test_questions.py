@@ -188,7 +188,6 @@ def test_a_failed_check_leads_to_a_new_pair_with_the_reason_and_all_checks_anew(
 
 
 def test_a_rewritten_pair_takes_the_place_of_the_one_that_failed(store: Store) -> None:
-    engine = except_for("check_question", says("Irrelevant"))
     left = [written_as(NEW)]
     engine = ScriptedEngine(
         lambda r: (
@@ -307,11 +306,8 @@ def test_a_reworded_pair_is_checked_for_accuracy_again(store: Store) -> None:
 
 
 def test_a_reworded_pair_that_is_no_longer_accurate_is_rejected(store: Store) -> None:
-    outcome = stood(store, except_for("make_standalone", reworded()), **{})
-    assert outcome.status == "kept"
-    answers = [reworded(answer="Air."), says("Inaccurate", "The text says water."), says("Inaccurate")]
-    with Store(store.folder / "other") as other:
-        outcome = stood(other, ScriptedEngine(answers))
+    verdicts = [says("Inaccurate", "The text says water."), says("Inaccurate")]
+    outcome = stood(store, ScriptedEngine([reworded(answer="Air."), *verdicts]))
     assert (outcome.status, outcome.reason) == ("rejected", "reworded, but accuracy: The text says water.")
     assert outcome.records == (Pair(SALT, REWORDED[0], "Air.", GOOD.evidence),)
 

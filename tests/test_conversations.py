@@ -1,0 +1,264 @@
+"""Groups, casts and conversations: who is asked what, and that a conversation carries its pairs."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted import PROMPTS, ScriptedEngine, agreeable, asking, chunk, pair, run, sampled, stages
+
+from generation_functions import conversations
+from generation_functions.checks import flaw_of_conversation
+from generation_functions.conversations import ASSISTANT, USER, Traits, groups, load_traits
+from generation_functions.engine import Request
+from generation_functions.errors import Unparseable
+from generation_functions.records import Cast, Chunk, Group, Outcome, Pair
+from generation_functions.store import Store
+
+SALT = chunk(
+    "Salt draws water out of meat.", "In 1869 a ton cost 12 pounds.", source="Zinc and Zeal, by Q. Xu.txt"
+)
+TRAITS = Traits({"mood": ["calm", "wild"], "trade": ["cook", "smith"]}, ["Ana", "Bo", "Chen"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "run") as opened:
+        yield opened
+
+
+def pairs(count: int, of: Chunk = SALT) -> list[Pair]:
+    return [
+        pair(f"What is said of thing {chr(65 + n)}?", f"Thing {chr(65 + n)} is salted.", of)
+        for n in range(count)
+    ]
+
+
+# Groups
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("wanted", [1, 2, 3, 6, 24])
+def test_a_group_is_taken_in_as_many_orders_as_are_wanted_and_as_there_are(size: int, wanted: int) -> None:
+    made = groups(pairs(size), wanted)
+    assert len(made) == min(wanted, math.factorial(size))
+    assert len({group.pairs for group in made}) == len({group.key for group in made}) == len(made)
+    assert [group.arrangement for group in made] == list(range(len(made)))
+    assert {frozenset(group.pairs) for group in made} == {frozenset(pairs(size))}
+
+
+def test_the_first_order_is_that_of_the_text_and_the_others_are_the_same_each_time() -> None:
+    made = groups(pairs(4), 5)
+    assert made[0].pairs == tuple(pairs(4))
+    assert groups(pairs(4), 5) == made
+    assert groups(pairs(4), 3) == made[:3]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (4, [4]), (5, [4, 1]), (9, [4, 4, 1])])
+def test_no_group_has_more_than_four_pairs(count: int, sizes: list[int]) -> None:
+    assert [len(group.pairs) for group in groups(pairs(count), 1)] == sizes
+
+
+def test_pairs_of_two_chunks_are_never_in_one_group() -> None:
+    other = chunk("Smoke keeps flies away.")
+    mixed = [one for both in zip(pairs(3), pairs(3, other), strict=True) for one in both]
+    made = groups(mixed, 2)
+    assert [{p.chunk.source for p in group.pairs} for group in made] == [{SALT.source}] * 2 + [
+        {other.source}
+    ] * 2
+
+
+def test_a_group_does_not_depend_on_the_other_groups() -> None:
+    assert groups(pairs(4), 3) == groups([*pairs(2, chunk("Smoke.")), *pairs(4)], 3)[2:]
+
+
+# Cast
+
+
+def cast(store: Store, engine: ScriptedEngine, group: Group, assistant: bool = False) -> Outcome:
+    work = conversations.cast(group, asking(store, engine), traits=TRAITS, assistant=assistant)
+    outcome: Outcome = run(work)
+    return outcome
+
+
+def test_a_cast_takes_four_calls_each_shown_what_the_one_before_it_gave(store: Store) -> None:
+    engine = ScriptedEngine(agreeable)
+    outcome = cast(store, engine, Group(tuple(pairs(2))))
+    assert engine.stages() == ["plan_character", "write_character", "plan_scenario", "write_scenario"]
+    (made,) = outcome.records
+    items = [request.messages[-1].content for request in engine.asked]
+    assert any(
+        f"mood: {mood}; trade: {trade}" in items[0]
+        for mood in ("calm", "wild")
+        for trade in ("cook", "smith")
+    )
+    assert made.card in items[2]
+    assert made.plan in items[3]
+    assert made.card.startswith(f"Name: {made.answerer}")
+    assert (outcome.status, bool(made.scenario)) == ("kept", True)
+
+
+def test_the_same_group_has_the_same_cast_and_another_group_another(tmp_path: Path) -> None:
+    made = []
+    for name, size in (("one", 2), ("same", 2), ("other", 3)):
+        with Store(tmp_path / name) as store:
+            made += cast(store, ScriptedEngine(sampled), Group(tuple(pairs(size)))).records
+    assert made[0] == made[1]
+    assert made[0].card != made[2].card
+
+
+def test_the_characters_name_begins_with_no_capital_of_the_source(store: Store) -> None:
+    for n in range(12):
+        (made,) = cast(store, ScriptedEngine(sampled), Group((pair(f"What of {n}?", of=SALT),))).records
+        assert made.answerer[0] not in "ZQX"
+
+
+def test_a_name_can_be_found_although_the_source_has_every_letter(store: Store) -> None:
+    shouting = chunk("Salt.", source="THE QUICK BROWN FOX JUMPS OVER A LAZY DOG.txt")
+    (made,) = cast(store, ScriptedEngine(sampled), Group((pair(of=shouting),))).records
+    assert made.answerer[0].isupper()
+
+
+def test_who_asks_has_another_name_than_who_answers(store: Store) -> None:
+    card = "Name: Ana\nTraits: calm, kind, exact\nBackground: Ana was born by the sea and salted fish for years.\nManner: She looks up from the barrel and says what she thinks of it all."
+
+    def answer(request: Request) -> str:
+        initial = next(
+            line for line in request.grammar.text.splitlines() if "name" in line and "letters" in line
+        )[-0:]
+        del initial
+        return (
+            agreeable(request).replace("\n", "\n")
+            if request.stage != "write_character"
+            else named(request, card)
+        )
+
+    for n in range(8):
+        (made,) = cast(store, ScriptedEngine(answer), Group((pair(f"What of {n}?", of=SALT),))).records
+        assert made.asker in {"Ana", "Bo", "Chen"} - {made.answerer}
+
+
+def named(request: Request, card: str) -> str:
+    return agreeable(request)
+
+
+def test_assistant_mode_asks_nothing_for_a_cast(store: Store) -> None:
+    outcome = cast(store, ScriptedEngine([]), Group(tuple(pairs(2))), assistant=True)
+    (made,) = outcome.records
+    assert (made.answerer, made.asker, made.card, made.scenario) == (ASSISTANT, USER, "", "")
+
+
+def test_the_shipped_names_suit_the_shipped_stages(store: Store) -> None:
+    traits = load_traits([PROMPTS])
+    work = conversations.cast(
+        Group(tuple(pairs(1))), asking(store, ScriptedEngine(sampled)), traits=traits, assistant=False
+    )
+    (made,) = run(work).records
+    assert made.asker in traits.names
+
+
+# Conversations
+
+CAST = Cast(Group(tuple(pairs(2))), "Ines", "Bo", "Name: Ines\nTraits: calm", "Ines salts fish.", "a quay")
+HARD = [
+    pair('What does "cure (a)" \\ (b) mean?', "1914."),
+    pair("Why’s that — really?", "No.", evidence=(2,)),
+    pair("What keeps, and for how long?", "It keeps:\n- meat: 3 months\n- fish (cod)"),
+    pair("1869: what did a ton cost?", 'C:\\new costs $5 {data} "or" so'),
+]
+
+
+def wrote(store: Store, engine: ScriptedEngine, of: Cast = CAST, quotes: str = "verbatim") -> Outcome:
+    ask = asking(store, engine)
+    ask.stages = stages(variants=["free"] if quotes == "free" else [])
+    outcome: Outcome = run(conversations.write(of, ask, quotes=quotes))  # type: ignore[arg-type]
+    return outcome
+
+
+@pytest.mark.parametrize("card", ["Name: Ines\nTraits: calm", ""])
+def test_whatever_a_model_writes_within_the_grammar_carries_the_pairs_word_for_word(
+    store: Store, card: str
+) -> None:
+    for n in range(20):
+        own = tuple(pair(p.question, p.answer, chunk(f"Text {n}.", "Two."), p.evidence) for p in HARD)
+        of = Cast(
+            Group(own), "Ines" if card else ASSISTANT, "Bo" if card else USER, card, "A quay." if card else ""
+        )
+        outcome = wrote(store, ScriptedEngine(sampled), of)
+        assert (outcome.status, outcome.reason) == ("kept", "")
+        turns = outcome.records[0].turns[len(outcome.records[0].turns) % 2 :]
+        for one, asks, answers in zip(own, turns[::2], turns[1::2], strict=True):
+            assert one.question in asks.text
+            assert one.answer in answers.text
+
+
+def test_in_role_play_the_one_who_answers_greets_first(store: Store) -> None:
+    engine = ScriptedEngine(sampled)
+    (made,) = wrote(store, engine).records
+    assert engine.stages() == ["write_conversation"]
+    assert [turn.speaker for turn in made.turns] == ["Ines", "Bo", "Ines", "Bo", "Ines"]
+    assert CAST.card in engine.asked[0].messages[-1].content
+
+
+def test_in_assistant_mode_the_user_begins(store: Store) -> None:
+    engine = ScriptedEngine(sampled)
+    (made,) = wrote(store, engine, Cast(CAST.group, ASSISTANT, USER)).records
+    assert engine.stages() == ["write_assistant_conversation"]
+    assert [turn.speaker for turn in made.turns] == [USER, ASSISTANT, USER, ASSISTANT]
+
+
+def free_talk(*answers: str) -> str:
+    """A conversation in the free variant's format with these answers to CAST's questions."""
+    lines = [f"Bo: {p.question}\nInes: {answer}" for p, answer in zip(CAST.group.pairs, answers, strict=True)]
+    return "\n".join(["Ines: Come in and sit down by the fire.", *lines])
+
+
+FLAWED = free_talk("Thing A is salted in the year 1066.", "Thing B is salted.")
+FLAWLESS = free_talk("It is salted, thing A is, and well.", "Thing B is salted as well.")
+
+
+def test_a_conversation_that_fails_its_checks_is_written_once_more(store: Store) -> None:
+    engine = ScriptedEngine([FLAWED, FLAWLESS])
+    outcome = wrote(store, engine, quotes="free")
+    assert outcome.status == "kept"
+    assert engine.asked[0].seed != engine.asked[1].seed
+    assert outcome.records[0].turns[2].text == "It is salted, thing A is, and well."
+
+
+def test_a_conversation_that_fails_twice_is_rejected_with_the_reason_and_kept_to_look_at(
+    store: Store,
+) -> None:
+    outcome = wrote(store, ScriptedEngine([FLAWED, FLAWED]), quotes="free")
+    assert (outcome.status, outcome.reason) == (
+        "rejected",
+        "turn 3 says 1066, which neither its pair nor its text has",
+    )
+    assert "1066" in outcome.records[0].turns[2].text
+
+
+def test_the_second_try_is_in_the_journal_too(store: Store) -> None:
+    wrote(store, ScriptedEngine([FLAWED, FLAWED]), quotes="free")
+    assert wrote(store, ScriptedEngine([]), quotes="free").status == "rejected"
+
+
+def test_a_changed_fact_cannot_be_read_where_pairs_stand_word_for_word(store: Store) -> None:
+    with pytest.raises(Unparseable):
+        wrote(store, ScriptedEngine([FLAWED] * 4))
+
+
+def test_the_stages_own_examples_pass_the_checks_in_code() -> None:
+    for name in ("write_conversation", "write_assistant_conversation"):
+        for variant in ((), ("free",)):
+            stage = stages(name, variants=variant)[name]
+            for example in stage.examples:
+                values = example.values
+                own = tuple(Pair(SALT, p["question"], p["answer"], (1,)) for p in values["pairs"])
+                of = Cast(
+                    Group(own),
+                    values.get("name", ASSISTANT),
+                    values.get("asker", USER),
+                    values.get("card", ""),
+                )
+                reading = stage.compiled(values).read(example.answer)
+                made = conversations.Conversation(of, conversations._turns(of, reading))
+                assert flaw_of_conversation(made, verbatim=not variant) is None, (name, variant)
