@@ -9,7 +9,8 @@ A line is matched by its `id` with the record that the run has; a changed text b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,49 @@ BY_HAND = ("question", "answer", "card", "scenario", "plan")  # the fields that 
 
 def may_be_edited(field: str) -> bool:
     return field in BY_HAND or field.startswith("turn ")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The step and the key of the record as it was generated, to which an act belongs."""
+
+    step: str
+    key: str
+    rejected: bool
+    acted_on: bool
+
+
+def place_of(
+    record: Any, kind: str, batches: Mapping[str, Batch], overlay_of: Callable[[str], Overlay]
+) -> Place:
+    """Where an act on `record`, which may be an edited form of what was generated, belongs.
+
+    Several steps can have the record. An acceptance is for one that rejected it, an undo for one with an act on it,
+    all else for the one whose batch is the last in `batches`. Raises RunError where there is none.
+    """
+    places = [place for name in batches for place in _places(record, batches[name], overlay_of(name))]
+    if not places:
+        raise RunError("that record is in none of this run's batches; run its step first")
+    if kind == "accept":
+        places = [place for place in places if place.rejected]
+    elif kind == "undo":
+        places = [place for place in places if place.acted_on]
+    else:  # an act on a pair of `distinct` is for the step that the pair comes from
+        places = [place for place in places if place.step != "distinct"]
+    if not places:
+        raise RunError(f"there is nothing to {kind}: that record {_NOTHING[kind]}")
+    return places[-1]
+
+
+_NOTHING = {"accept": "was not rejected", "undo": "has no act that stands"}
+
+
+def _places(record: Any, batch: Batch, now: Overlay) -> Iterator[Place]:
+    for item in batch.items if batch.name != "chunks" else ():
+        for own in item.outcome.records:
+            if record in (own, edited(own, batch.overlay), edited(own, now)):
+                rejected = edited(own, now) not in item.passing(now)
+                yield Place(batch.name, own.key, rejected, own.key in now.keys)
 
 
 def read_acts(file: Path, batch: Batch) -> list[Act]:

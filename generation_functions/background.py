@@ -30,6 +30,7 @@ class Background:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def wait(
         self, work: Coroutine[Any, Any, Any], pause: Pause | None = None, tick: Any = lambda: None
@@ -55,13 +56,23 @@ class Background:
     def close(self) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+        if self._thread is not None:
+            self._thread.join(CANCEL_SECONDS)
+        self._loop = self._thread = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="gristmill", daemon=True).start()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="gristmill", daemon=True)
+            self._thread.start()
         return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 class Latest:

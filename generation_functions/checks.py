@@ -76,19 +76,24 @@ def duplicates(pairs: Sequence[Pair]) -> dict[int, int]:
     by_chunk: dict[str, list[int]] = {}
     found: dict[int, int] = {}
     for i, pair in enumerate(pairs):
-        words = tuple(sorted(content_words(pair.question))) or (normal(pair.question),)
+        said = tuple(sorted(content_words(pair.question))) or (normal(pair.question),)
         near = (j for j in by_chunk.setdefault(pair.chunk.key, []) if _nearly_same(pairs[j], pair))
-        earlier = by_words.get(words, next(near, None))
+        earlier = by_words.get(said, next(near, None))
         if earlier is None:
-            by_words[words] = i
+            by_words[said] = i
             by_chunk[pair.chunk.key].append(i)
         else:
             found[i] = earlier
     return found
 
 
+def words(text: str) -> list[str]:
+    """The words in their normal form, "Nansen's" as "nansen"."""
+    return [word.removesuffix("'s") for word in WORD.findall(normal(text))]
+
+
 def content_words(text: str) -> set[str]:
-    return {word for word in WORD.findall(normal(text)) if word not in STOP_WORDS}
+    return set(words(text)) - STOP_WORDS
 
 
 def _nearly_same(one: Pair, other: Pair) -> bool:
@@ -112,7 +117,7 @@ def names(text: str) -> set[str]:
     for match in WORD.finditer(text):
         before = text[: match.start()].rstrip(" \"'\u201c\u2018(")
         if match[0][0].isupper() and before and before[-1] not in ".!?:\n":
-            found.add(normal(match[0]))
+            found.update(words(match[0]))
     return found
 
 
@@ -216,7 +221,7 @@ def _flaw_of_paraphrase(exchange: Exchange) -> str | None:
     pair, said = exchange.pair, exchange.answers.text
     if lost := numbers(pair.answer) - numbers(said):
         return f"turn {exchange.number + 1} loses the number {min(lost)}"
-    if lost := names(pair.answer) - content_words(said):
+    if lost := names(pair.answer) - set(words(said)):
         return f"turn {exchange.number + 1} loses the name {min(lost)}"
     terms = content_words(pair.answer)
     if terms and len(terms & content_words(said)) / len(terms) < KEPT_TERMS:

@@ -224,8 +224,9 @@ class Store:
             )
         return replace(act, number=int(cursor.lastrowid or 0))
 
-    def overlay(self) -> Overlay:
-        return Overlay.of(self.acts())
+    def overlay(self, step: str) -> Overlay:
+        """What people did to the records that `step` made."""
+        return Overlay.of([act for act in self.acts() if act.step == step])
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -172,12 +172,16 @@ class Workbench:
         return self._kept(self._voted_again(batch, again))
 
     def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
-        """The pairs that make sense without their text, some of them reworded and checked again."""
+        """The pairs that make sense without their text, some of them reworded and checked again.
+
+        Here too a pair that a person edited is voted on by itself and stands.
+        """
         votes, may_name_text = self.config["SYSTEM.DOUBLE_CHECK_COUNTER"], self.config["SYSTEM.USE_FILENAMES"]
         work: Work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
         if self.config["SKIP.REPAIR_QA_TUPLES"]:
             work = _pass_on
-        return self._step("standalone", self._records(vetted, "vet"), work, again)
+        batch = self._step("standalone", self._records(vetted, "vet"), work, again)
+        return self._kept(self._voted_again(batch, again))
 
     def distinct(self, pairs: Batch | None = None) -> Batch:
         """The pairs without those that repeat an earlier one; each of these names the one it repeats.
@@ -192,7 +196,7 @@ class Workbench:
             else Item(pair, Outcome("kept", (pair,)))
             for i, pair in enumerate(records)
         ]
-        return self._kept(Batch("distinct", items, self._store.overlay()))
+        return self._kept(Batch("distinct", items, self._store.overlay("distinct")))
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
@@ -302,13 +306,8 @@ class Workbench:
         return [self._store.add_act(act) for act in acts.read_acts(path, self._at_rest(str(step)))]
 
     def _act(self, record: Any, kind: Any, changes: tuple[tuple[str, str], ...] = ()) -> Act:
-        """Keyed by the record as it was generated, which `record` may be or may be an edited form of."""
-        for name in reversed(STEPS[1:]):
-            for item in self._batches[name].items if name in self._batches else ():
-                for own in item.outcome.records:
-                    if record in (own, edited(own, self._batches[name].overlay)):
-                        return self._store.add_act(Act(name, own.key, kind, changes))
-        raise RunError("that record is in none of this run's batches; run its step first")
+        place = acts.place_of(record, kind, self._batches, self._store.overlay)
+        return self._store.add_act(Act(place.step, place.key, kind, changes))
 
     # How a step is done
 
@@ -333,7 +332,7 @@ class Workbench:
         """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
         if batch is None:
             batch = self._batches.get(step) or self._at_rest(step)
-        return replace(batch, overlay=self._store.overlay()).records
+        return replace(batch, overlay=self._store.overlay(batch.name)).records
 
     def _at_rest(self, name: str) -> Batch:
         """A step's batch as the disk has it."""
@@ -345,7 +344,13 @@ class Workbench:
             self._readonly = was
 
     def _step(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Batch:
-        return self._kept(Batch(name, self._items(name, inputs, work, again), self._store.overlay()))
+        try:
+            items = self._items(name, inputs, work, again)
+        except Paused:
+            done = at_rest(self._made_step(name, work, again), inputs, self._store)
+            self._kept(Batch(name, done, self._store.overlay(name)))
+            raise
+        return self._kept(Batch(name, items, self._store.overlay(name)))
 
     def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> list[Item]:
         step = self._made_step(name, work, again)
@@ -369,9 +374,8 @@ class Workbench:
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
         items = self._background.wait(work, pause, latest.show)
         latest.show()
-        left = sum(item.outcome.status == "pending" for item in items)
-        if left:
-            self._kept(Batch(step.name, items, self._store.overlay()))
+        if pause.requested:  # also when all that was left was in flight: the next step is not wanted
+            left = sum(item.outcome.status == "pending" or (again and item.older) for item in items)
             raise Paused(f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on.")
         return items
 
@@ -410,14 +414,15 @@ class Workbench:
                 "again=True redoes them"
             )
         here = {record.key for item in batch.items for record in item.outcome.records}
-        lost = {act.key for act in self._store.acts() if act.step == batch.name} - here
+        lost = self._store.overlay(batch.name).keys - here
         if lost:
             notes.append(
                 f"{len(lost)} edited or ruled on by hand are not here any more: "
                 "regenerated, or not in this subset"
             )
         batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
-        self._batches[batch.name] = batch
+        self._batches.pop(batch.name, None)
+        self._batches[batch.name] = batch  # the last is the one that was looked at last
         if not self._readonly:
             export.readable(self.folder, batch)
         return batch

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from scripted import Project
 
 from bootstrap import BROWSERS, MODEL
+from generation_functions.models import Models
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,11 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A small project whose models are scripted."""
+    made = Project(tmp_path)
+    monkeypatch.setattr(Models, "_made", lambda self, role: made.engine)
+    return made

@@ -17,6 +17,7 @@ from generation_functions.prompts import Stage
 from generation_functions.records import Cast, Chunk, Conversation, Group, Pair, Sentence, Turn
 from generation_functions.stage import Ask, Model
 from generation_functions.store import Store
+from generation_functions.workbench import Workbench
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ROOT / "prompts"
@@ -149,3 +150,41 @@ def talk(*pairs: Pair, greeting: str = "", card: str = "Name: Ines") -> Conversa
     for one in pairs:
         turns += [Turn("Bo", one.question), Turn("Ines", one.answer)]
     return Conversation(cast, tuple(turns))
+
+
+# A project of its own
+
+TEXTS = {
+    "Salt, by A. Reed.txt": "Salt draws water out of meat. A barrel of it lasts a winter.",
+    "deep/Smoke.md": "Smoke keeps flies away. Alder and juniper burn slowly.",
+}
+
+
+class Project:
+    """A folder with a config.yaml and two texts of a chunk each, on which workbenches are opened.
+
+    `engine` answers for all models of the workbench that is opened last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engine = ScriptedEngine(agreeable)
+        for name, text in TEXTS.items():
+            self.write(f"raw_text_input/{name}", text)
+        self.write("config.yaml", f"PATH: {{PROMPTS: {PROMPTS}, DEFAULT_PROMPTS: {PROMPTS}}}")
+
+    def write(self, name: str, text: str) -> Path:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def open(self, answers: Callable[[Request], Answer] = agreeable, *changes: str, **how: Any) -> Workbench:
+        """A workbench of the run "first" whose models answer so; close it, or use it as a context manager."""
+        self.engine = ScriptedEngine(answers)
+        wanted = ("SYSTEM.MODE=sample", "SYSTEM.CHUNK_SIZE=100", "SYSTEM.REARRANGEMENTS_TO_TAKE=1", *changes)
+        return Workbench(self.folder / "config.yaml", changes=wanted, report=lambda progress: None, **how)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "output" / "first"

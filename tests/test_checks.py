@@ -259,15 +259,32 @@ def paraphrased(answer: str) -> str:
     return flaw(said("And who set out?", answer, pairs=(LONG,)), verbatim=False)
 
 
-def test_a_paraphrase_with_names_numbers_and_terms_passes() -> None:
-    assert paraphrased("It was in 1893 that Nansen and 13 men left by ship from Oslo.") == ""
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "It was in 1893 that Nansen and 13 men left by ship from Oslo.",
+        "Nansen’s ship left OSLO in 1893, and 13 men with it.",
+    ],
+)
+def test_a_paraphrase_with_names_numbers_and_terms_passes(answer: str) -> None:
+    assert paraphrased(answer) == ""
+
+
+def test_a_name_that_is_as_short_as_an_article_is_not_lost() -> None:
+    vitamin = pair("What prevents it?", "Plenty of vitamin A prevents it.", chunk("Vitamin A does."))
+    assert (
+        flaw(
+            said("And what prevents it?", "Vitamin A prevents it, plenty of it.", pairs=(vitamin,)),
+            verbatim=False,
+        )
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         ("Nansen left Oslo with 13 men on the ship.", "turn 2 loses the number 1893"),
-        ("They left Oslo with 13 men on the ship in 1893, Nansen's.", ""),
         ("He left with 13 men on the ship in 1893.", "turn 2 loses the name oslo"),
         ("Oslo, 13, 1893: it was Nansen who knows.", "turn 2 does not give its pair's answer"),
         ("Nansen left Oslo with 13 men on the ship in 1893 and 5 dogs.", "turn 2 says 5, which neither"),

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scripted import PROMPTS, ScriptedEngine, agreeable, asking, chunk, pair, run, sampled, stages
 
-from generation_functions import conversations
+from generation_functions import conversations, prompts
 from generation_functions.checks import flaw_of_conversation
 from generation_functions.conversations import ASSISTANT, USER, Traits, groups, load_traits
-from generation_functions.engine import Request
 from generation_functions.errors import Unparseable
 from generation_functions.records import Cast, Chunk, Group, Outcome, Pair
 from generation_functions.store import Store
@@ -120,26 +120,20 @@ def test_a_name_can_be_found_although_the_source_has_every_letter(store: Store) 
 
 
 def test_who_asks_has_another_name_than_who_answers(store: Store) -> None:
-    card = "Name: Ana\nTraits: calm, kind, exact\nBackground: Ana was born by the sea and salted fish for years.\nManner: She looks up from the barrel and says what she thinks of it all."
-
-    def answer(request: Request) -> str:
-        initial = next(
-            line for line in request.grammar.text.splitlines() if "name" in line and "letters" in line
-        )[-0:]
-        del initial
-        return (
-            agreeable(request).replace("\n", "\n")
-            if request.stage != "write_character"
-            else named(request, card)
-        )
-
-    for n in range(8):
-        (made,) = cast(store, ScriptedEngine(answer), Group((pair(f"What of {n}?", of=SALT),))).records
-        assert made.asker in {"Ana", "Bo", "Chen"} - {made.answerer}
+    for n in range(12):
+        traits = Traits(TRAITS.axes, ["Ana", "Bo"])
+        group = Group((pair(f"What of {n}?", of=SALT),))
+        ask = asking(store, ScriptedEngine(lambda r: CARD if r.stage == "write_character" else sampled(r)))
+        ask.stages = {
+            **ask.stages,
+            "write_character": replace(ask.stages["write_character"], grammar=ANY_CARD),
+        }
+        (made,) = run(conversations.cast(group, ask, traits=traits, assistant=False)).records
+        assert (made.answerer, made.asker) == ("Bo Lund", "Ana")
 
 
-def named(request: Request, card: str) -> str:
-    return agreeable(request)
+CARD = "Name: Bo Lund\nTraits: calm"
+ANY_CARD = 'root ::= card\ncard ::= "Name: " name "\\nTraits: calm"\nname ::= [^\\n]{1,20} | $initial'
 
 
 def test_assistant_mode_asks_nothing_for_a_cast(store: Store) -> None:
@@ -168,10 +162,8 @@ HARD = [
 ]
 
 
-def wrote(store: Store, engine: ScriptedEngine, of: Cast = CAST, quotes: str = "verbatim") -> Outcome:
-    ask = asking(store, engine)
-    ask.stages = stages(variants=["free"] if quotes == "free" else [])
-    outcome: Outcome = run(conversations.write(of, ask, quotes=quotes))  # type: ignore[arg-type]
+def wrote(store: Store, engine: ScriptedEngine, of: Cast = CAST) -> Outcome:
+    outcome: Outcome = run(conversations.write(of, asking(store, engine), quotes="verbatim"))
     return outcome
 
 
@@ -207,43 +199,68 @@ def test_in_assistant_mode_the_user_begins(store: Store) -> None:
     assert [turn.speaker for turn in made.turns] == [USER, ASSISTANT, USER, ASSISTANT]
 
 
-def free_talk(*answers: str) -> str:
-    """A conversation in the free variant's format with these answers to CAST's questions."""
-    lines = [f"Bo: {p.question}\nInes: {answer}" for p, answer in zip(CAST.group.pairs, answers, strict=True)]
-    return "\n".join(["Ines: Come in and sit down by the fire.", *lines])
+def talked_freely(store: Store, *answers: str) -> Outcome:
+    """The outcome of a model that may put everything in its own words, in a format of our own."""
+    ask = asking(store, ScriptedEngine(answers))
+    ask.stages = {"write_conversation": prompts.load("write_conversation", [store.folder])}
+    outcome: Outcome = run(conversations.write(CAST, ask, quotes="free"))
+    return outcome
 
 
-FLAWED = free_talk("Thing A is salted in the year 1066.", "Thing B is salted.")
-FLAWLESS = free_talk("It is salted, thing A is, and well.", "Thing B is salted as well.")
+@pytest.fixture
+def own_format(store: Store) -> None:
+    (store.folder / "write_conversation.yaml").write_text(OWN_FORMAT)
 
 
+OWN_FORMAT = """
+system: Talk.
+item: $card $scenario $name $asker $shown
+for_each_pair:
+  shown: "$question "
+  talk: '"/" asks-$n "/" answers-$n '
+  rules: "asks-$n ::= [^/]{1,99}\\nanswers-$n ::= [^/]{1,99}\\n"
+grammar: |
+  root ::= opens $talk
+  opens ::= [^/]{1,99}
+  $rules
+examples:
+  - values: {card: c, scenario: s, name: n, asker: a, pairs: [{question: q, answer: a}]}
+    answer: Hello./q/a
+sampling: {max_tokens: 99}
+"""
+FLAWED = "Sit down./What of A?/Thing A is salted, in 1066./What of B?/Thing B is salted."
+FLAWLESS = "Sit down./What of A?/It is salted, thing A is./What of B?/Thing B is salted too."
+
+
+@pytest.mark.usefixtures("own_format")
 def test_a_conversation_that_fails_its_checks_is_written_once_more(store: Store) -> None:
-    engine = ScriptedEngine([FLAWED, FLAWLESS])
-    outcome = wrote(store, engine, quotes="free")
+    outcome = talked_freely(store, FLAWED, FLAWLESS)
     assert outcome.status == "kept"
-    assert engine.asked[0].seed != engine.asked[1].seed
-    assert outcome.records[0].turns[2].text == "It is salted, thing A is, and well."
+    assert outcome.records[0].turns[2].text == "It is salted, thing A is."
 
 
+@pytest.mark.usefixtures("own_format")
 def test_a_conversation_that_fails_twice_is_rejected_with_the_reason_and_kept_to_look_at(
     store: Store,
 ) -> None:
-    outcome = wrote(store, ScriptedEngine([FLAWED, FLAWED]), quotes="free")
+    outcome = talked_freely(store, FLAWED, FLAWED)
     assert (outcome.status, outcome.reason) == (
         "rejected",
         "turn 3 says 1066, which neither its pair nor its text has",
     )
-    assert "1066" in outcome.records[0].turns[2].text
+    assert outcome.records[0].turns[2].text == "Thing A is salted, in 1066."
 
 
-def test_the_second_try_is_in_the_journal_too(store: Store) -> None:
-    wrote(store, ScriptedEngine([FLAWED, FLAWED]), quotes="free")
-    assert wrote(store, ScriptedEngine([]), quotes="free").status == "rejected"
+@pytest.mark.usefixtures("own_format")
+def test_both_tries_are_in_the_journal(store: Store) -> None:
+    first = talked_freely(store, FLAWED, FLAWED)
+    assert talked_freely(store) == first
+    assert [row["calls"] for row in store.usage()] == [2]
 
 
 def test_a_changed_fact_cannot_be_read_where_pairs_stand_word_for_word(store: Store) -> None:
     with pytest.raises(Unparseable):
-        wrote(store, ScriptedEngine([FLAWED] * 4))
+        wrote(store, ScriptedEngine(lambda request: sampled(request).replace("salted", "sweet")))
 
 
 def test_the_stages_own_examples_pass_the_checks_in_code() -> None:
