@@ -16,16 +16,36 @@ from typing import Any
 
 from . import export
 from .batch import Batch
-from .errors import RunError
-from .records import Act
+from .errors import ConfigError, RunError
+from .records import Act, Cast, Conversation, Pair
 from .step import Item, edited
 from .store import Overlay
 
-BY_HAND = ("question", "answer", "card", "scenario", "plan")  # the fields that a person may edit
+
+def editable(record: Any) -> tuple[str, ...]:
+    """The fields of a record that a person may edit."""
+    match record:
+        case Pair():
+            return ("question", "answer")
+        case Cast():
+            return ("card", "scenario", "plan")
+        case Conversation(turns=turns):
+            return tuple(f"turn {n}" for n in range(1, len(turns) + 1))
+    return ()
 
 
-def may_be_edited(field: str) -> bool:
-    return field in BY_HAND or field.startswith("turn ")
+def checked(record: Any, changes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The changes as an act holds them. Raises ConfigError for those that a record cannot take."""
+    allowed = editable(record)
+    for name, text in changes.items():
+        if name not in allowed:
+            what = type(record).__name__.lower()
+            raise ConfigError(f"{name} of a {what} cannot be edited; {', '.join(allowed) or 'nothing'} can")
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f"{name} must be a text that is not empty; to be rid of a record, reject it")
+    if not changes:
+        raise ConfigError(f"an edit names what it changes: {', '.join(allowed)}")
+    return tuple(changes.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +96,28 @@ def read_acts(file: Path, batch: Batch) -> list[Act]:
 
     Raises RunError for the first line that cannot be taken back.
     """
-    records = {r.key: (r, item) for item in batch.items for r in item.outcome.records}
+    left: dict[str, list[tuple[Any, Item]]] = {}
+    for item in batch.items:
+        for record in item.outcome.records or (item.input,):
+            left.setdefault(record.key, []).append((record, item))
     found = []
     for number, row in _rows(file):
-        if row["id"] not in records:
+        same = left.get(row["id"])
+        if not same:
             raise RunError(
                 f"{file}:{number}: {row['id']} is no record of this run any more; nothing was taken back"
             )
-        found += _acts(batch.name, row, *records[row["id"]], batch.overlay)
+        record, item = same.pop(0) if len(same) > 1 else same[0]  # two pairs in the same words have one key
+        try:
+            found += _acts(batch.name, row, record, item, batch.overlay)
+        except ConfigError as error:
+            raise RunError(f"{file}:{number}: {error}; nothing was taken back") from None
     return found
 
 
 def _rows(file: Path) -> list[tuple[int, Mapping[str, Any]]]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")  # texts hold other line ends, such as U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{file} cannot be read: {error}") from None
     rows: list[tuple[int, Mapping[str, Any]]] = []
@@ -100,7 +128,7 @@ def _rows(file: Path) -> list[tuple[int, Mapping[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise RunError(f"{file}:{number}: not JSON: {error.msg}") from None
-        if not isinstance(row, dict) or "id" not in row:
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             raise RunError(f"{file}:{number}: a line must be an object with its `id`")
         rows.append((number, row))
     return rows
@@ -108,16 +136,26 @@ def _rows(file: Path) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _acts(step: str, row: Mapping[str, Any], record: Any, item: Item, overlay: Overlay) -> list[Act]:
     stands = edited(record, overlay)
-    was, now = _texts(export.fields_of(stands)), _texts(row)
-    changes = tuple((name, now[name]) for name in was if name in now and now[name] != was[name])
-    acts = [Act(step, record.key, "edit", changes)] if changes else []
-    before = "kept" if stands in item.passing(overlay) else "rejected"
-    if row.get("status") in ("kept", "rejected") and row["status"] != before:
-        acts.append(Act(step, record.key, "accept" if row["status"] == "kept" else "reject"))
+    was, now = _flat(export.fields_of(stands)), _flat(row)
+    if gone := [name for name in was if name.startswith("turn ") and name not in now]:
+        raise ConfigError(f"{gone[0]} is gone; a turn can be changed, not taken out")
+    ours = [name for name in now if name in was or name.startswith("turn ")]  # the rest is no content
+    changes = {name: now[name] for name in ours if now[name] != was.get(name)}
+    acts = [Act(step, record.key, "edit", checked(record, changes))] if changes else []
+    before = export.status_of(record, item, overlay)
+    after = row.get("status", before)
+    if after != before:
+        if after not in ("kept", "rejected"):
+            raise ConfigError(f"status can be kept or rejected, not {after!r}")
+        acts.append(Act(step, record.key, "accept" if after == "kept" else "reject"))
+    if acts and not item.outcome.records:
+        raise ConfigError(f"this one is {before}: there is nothing to change before {step} has made it")
     return acts
 
 
-def _texts(row: Mapping[str, Any]) -> dict[str, str]:
-    """The texts of a line that a person may change, a conversation's turns among them."""
-    fields = {**row, **(row.get("turns") or {})}
-    return {name: text for name, text in fields.items() if may_be_edited(name) and isinstance(text, str)}
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line, a conversation's turns among them."""
+    turns = row.get("turns", {})
+    if not isinstance(turns, dict):
+        raise ConfigError('turns must look like {"turn 1": "...", "turn 2": "..."}')
+    return {**{name: value for name, value in row.items() if name != "turns"}, **turns}

@@ -21,7 +21,7 @@ from .batch import Batch, Files, plain
 from .config import Config
 from .conversations import ASSISTANT, USER
 from .errors import RunError
-from .records import Cast, Chunk, Conversation, Group, Pair, Turn
+from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn
 from .step import Item, edited
 from .store import Overlay
 
@@ -49,12 +49,17 @@ def readable(folder: Path, batch: Batch) -> Path:
 
 
 def _item_rows(item: Item, overlay: Overlay) -> Iterable[Row]:
-    status, going_on = item.status(overlay), item.passing(overlay)
     for record in item.outcome.records or (item.input,):
-        stands = edited(record, overlay)
-        own = "kept" if stands in going_on else "rejected" if status == "kept" else status
-        row = {"id": record.key, "status": own, "reason": item.outcome.reason}
-        yield {**row, **fields_of(stands), **_verdicts(item)}
+        status = status_of(record, item, overlay)
+        row = {"id": record.key, "status": status, "reason": item.outcome.reason}
+        yield {**row, **fields_of(edited(record, overlay)), **_verdicts(item)}
+
+
+def status_of(record: Any, item: Item, overlay: Overlay) -> Status:
+    """The status of one of an item's records: of a kept item's, some may have been rejected by hand."""
+    if edited(record, overlay) in item.passing(overlay):
+        return "kept"
+    return "rejected" if item.outcome.records and item.status(overlay) == "kept" else item.status(overlay)
 
 
 def _verdicts(item: Item) -> Row:

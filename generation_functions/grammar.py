@@ -25,6 +25,7 @@ from functools import lru_cache
 
 import regex
 
+from .derivation import SHOWN, follow, write
 from .errors import Truncated, Unparseable
 from .gbnf import (
     UNWRITABLE,
@@ -41,7 +42,6 @@ from .gbnf import (
     is_nothing,
     literal,
 )
-from .derivation import SHOWN, follow, write
 
 __all__ = ["Grammar", "Reading", "alternatives", "field_of", "literal"]
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from . import acts, checks, config, conversations, export, prompts, questions, report, text
 from .background import Background, Latest, display_progress
@@ -71,6 +72,8 @@ Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
 _NONE = Plan("small", (), ())
 STEPS = ("chunks", *PLANS)
 
+_OPEN: WeakValueDictionary[Path, Workbench] = WeakValueDictionary()  # by the run's folder, in this process
+
 
 class Workbench:
     """A configuration and a run, opened. `report` hears of progress; as a context manager it closes itself.
@@ -101,7 +104,11 @@ class Workbench:
         if not readonly:
             self._models.check()
         self._sources, self.skipped = text.read_sources(self.config.path("PATH.INPUT"))
+        if not readonly and (before := _OPEN.get(self.folder.resolve())):
+            before.close()  # a set-up cell that is run a second time
         self._store = Store(self.folder, readonly=readonly)
+        if not readonly:
+            _OPEN[self.folder.resolve()] = self
         self._background = Background()
         self._batches: dict[str, Batch] = {}
 
@@ -271,13 +278,10 @@ class Workbench:
     # Acts of people
 
     def edit(self, record: Any, **changes: str) -> Act:
-        """Change a record's question, answer, card or scenario by hand; what stands on it is done anew."""
-        unknown = [name for name in changes if not acts.may_be_edited(name)]
-        if unknown or not changes:
-            raise ConfigError(
-                f"{', '.join(unknown) or 'nothing'} cannot be edited; {', '.join(acts.BY_HAND)} can"
-            )
-        return self._act(record, "edit", tuple(changes.items()))
+        """Change a record by hand: a pair's question and answer, a cast's card, scenario and plan, a conversation's
+        turns (**{"turn 2": "..."}). What stands on it is done anew.
+        """
+        return self._act(record, "edit", acts.checked(record, changes))
 
     def accept(self, record: Any) -> Act:
         return self._act(record, "accept")

@@ -1,6 +1,6 @@
-"""What several test files need from outside: the default model and a browser.
+"""What several test files need: the default model, a browser, and a finished run to compare with.
 
-Where one is missing, a person's tests are skipped and say why; where CI=true they fail, so that none is lost
+Where one of the first two is missing, a person's tests are skipped and say why; where CI=true they fail, so that none is lost
 unseen.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from house import SAMPLE, command, copy_of_project
 from scripted import Project
 
 from bootstrap import BROWSERS, MODEL
@@ -31,6 +32,15 @@ def browser_path() -> str:
         if path := shutil.which(name):
             return path
     missing(f"none of {', '.join(BROWSERS)} is on PATH")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the run that the sample engine makes with the settings SAMPLE, all at once."""
+    project = copy_of_project(tmp_path_factory.mktemp("undisturbed"))
+    done = command(project, "run", *SAMPLE)
+    assert done.returncode == 0, done.stderr
+    return project
 
 
 def missing(what: str) -> NoReturn:

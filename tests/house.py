@@ -116,3 +116,18 @@ def set_parameters(notebook: Path, **values: Any) -> None:
     lines[-1] = lines[-1].rstrip("\n") + "\n"
     cell["source"] = lines + [f"{name} = {value!r}\n" for name, value in values.items()]
     notebook.write_text(json.dumps(document), encoding="utf-8")
+
+
+def cells(notebook: Path) -> dict[str, str]:
+    """The source of each code cell, by its id, in the order of the notebook."""
+    document = json.loads(notebook.read_text(encoding="utf-8"))
+    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
+
+
+def jupyter_environment(folder: Path) -> dict[str, str]:
+    """The environment for kernels and servers that neither read nor write what the person at this machine has."""
+    places = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    own = {f"JUPYTER_{place}": str(folder / "jupyter" / place) for place in places}
+    lab = {f"JUPYTERLAB_{place}_DIR": str(folder / "lab" / place) for place in ("SETTINGS", "WORKSPACES")}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **own, **lab, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": path}

@@ -28,16 +28,6 @@ STAGES = (  # those that a run with the shipped settings asks, in the order of t
 )
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project of a run that nobody disturbed."""
-    project = copy_of_project(tmp_path_factory.mktemp("undisturbed"))
-    done = command(project, "run", *SAMPLE)
-    assert done.returncode == 0, done.stderr
-    assert set(STAGES) == {call["stage"] for call in journal(project)}
-    return project
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return copy_of_project(tmp_path)
@@ -77,6 +67,7 @@ class Lives:
 
 
 def test_a_run_killed_in_every_stage_goes_on_where_it_stopped(project: Path, undisturbed: Path) -> None:
+    assert set(STAGES) == {call["stage"] for call in journal(undisturbed)}
     lives = Lives(project)
     for stage in STAGES:
         assert lives.live(stage=stage, nth=2).returncode == -signal.SIGKILL, stage
