@@ -227,7 +227,9 @@ def explain_empty(batches: Sequence[Batch]) -> RunError | None:
         return None
     step = next(batch for batch in batches if not batch.records)
     lost = [item for item in step.items if not item.passing(step.overlay)][:3]
-    shown = "".join(f"\n  {i.outcome.status}: {_short(i.outcome.reason)} | {_short(_title(i))}" for i in lost)
+    shown = "".join(
+        f"\n  {i.status(step.overlay)}: {_short(i.outcome.reason)} | {_short(_title(i))}" for i in lost
+    )
     return RunError(f"There is nothing to export: {step.name} let nothing through ({step.ledger}).{shown}")
 
 

@@ -286,12 +286,12 @@ async def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
 def _environment() -> dict[str, str]:
     """The child finds this package wherever the parent found it, and aborts without starting a debugger.
 
-    Its threads sleep while they wait for each other: spinning is a few per cent faster on an idle machine and, where
-    anything else wants the cores, slower by far (2 cores, 4 other busy processes: 5 tokens a second, not 20).
+    Its threads spin only shortly while they wait for each other. On two cores gemma-3-270m writes 72 tokens a second
+    either way when nothing else runs; beside two busy processes 23, and 5 with the default of a millisecond.
     """
     root = str(Path(__file__).absolute().parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
+    return {"GOMP_SPINCOUNT": "1000", **os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -1,7 +1,7 @@
 """What several test files need: the default model, a browser, and a finished run to compare with.
 
-Where one of the first two is missing, a person's tests are skipped and say why; where CI=true they fail, so that none is lost
-unseen.
+Where one of the first two is missing, a person's tests are skipped and say why; where CI=true they fail, so that
+none is lost unseen.
 """
 
 import os
@@ -47,6 +47,23 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def _done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = Project(tmp_path_factory.mktemp("done"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Models, "_made", lambda self, role: made.engine)
+        with made.open() as wb:
+            wb.run()
+    return made.folder
+
+
+@pytest.fixture
+def finished(project: Project, _done: Path) -> Project:
+    """A small project of which every step is done."""
+    shutil.copytree(_done / "output", project.folder / "output")
+    return project
 
 
 @pytest.fixture
