@@ -55,7 +55,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    with _workbench(options) as wb:
+    with _workbench(options, readonly=True) as wb:  # so that it may be done while a notebook holds the run
         print(wb.export())
     return 0
 

@@ -84,6 +84,11 @@ def agreeable(request: Request) -> str:
     raise AssertionError(f"{request.stage} never passes")
 
 
+def choosy(request: Request) -> str:
+    """An answer that follows the grammar and lets most items through, the same ones each time."""
+    return agreeable(request) if request.seed % 4 else sampled(request)
+
+
 def says(verdict: str, reason: str = "The text says so in its first sentence.") -> str:
     """What the verdict stages' grammars want."""
     return f"Reason: {reason}\nVerdict: {verdict}"

@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,8 @@ def test_a_second_run_buys_nothing_and_touches_nothing(project: Path, undisturbe
 def test_export_writes_again_what_is_gone(project: Path, undisturbed: Path) -> None:
     shutil.copytree(undisturbed / "output", project / "output")
     shutil.rmtree(project / "output" / "first" / "export")
-    done = command(project, "export", *SAMPLE)
+    with held(project):
+        done = command(project, "export", *SAMPLE)
     assert done.returncode == 0, done.stderr
     assert exported(project) == exported(undisturbed)
     assert sorted(Path(file).name for file in done.stdout.split()) == list(exported(project))
@@ -94,19 +96,31 @@ def test_export_writes_again_what_is_gone(project: Path, undisturbed: Path) -> N
 
 def test_status_shows_how_far_a_run_is_and_changes_nothing(project: Path, undisturbed: Path) -> None:
     shutil.copytree(undisturbed / "output", project / "output")
-    before = {
-        file.name: file.read_bytes() for file in (project / "output" / "first").iterdir() if file.is_file()
-    }
-    with (project / "output" / "first" / "run.lock").open() as held:  # as by a notebook that is open
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with held(project):
+        before = contents(project)
         done = command(project, "status", *SAMPLE)
+        after = contents(project)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[1 : len(STEPS) + 1]] == list(STEPS)
     assert re.search(r"^judge: \d+ x Unsuitable$", done.stdout, re.M)
-    after = {
-        file.name: file.read_bytes() for file in (project / "output" / "first").iterdir() if file.is_file()
-    }
-    assert {n: c for n, c in after.items() if not n.startswith("run.db-")} == before
+    assert after == before
+
+
+def contents(project: Path) -> dict[Path, bytes]:
+    """Every file of the runs but those that SQLite needs to read one."""
+    files = (file for file in (project / "output").rglob("*") if file.is_file())
+    return {file: file.read_bytes() for file in files if not file.name.startswith("run.db-")}
+
+
+@contextmanager
+def held(project: Path) -> Iterator[None]:
+    """The run as a notebook holds it that is open elsewhere."""
+    (project / "output" / "first").mkdir(parents=True, exist_ok=True)
+    with (project / "output" / "first" / "run.lock").open("w") as lock:
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def test_doctor_looks_at_everything_and_asks_each_model_once(project: Path) -> None:
@@ -271,15 +285,10 @@ def test_a_run_is_named_by_one_plain_word(project: Path, name: str) -> None:
 
 
 def test_a_run_that_another_process_holds_is_left_alone(project: Path) -> None:
-    run = project / "output" / "first"
-    run.mkdir(parents=True)
-    with (run / "run.lock").open("w") as held:
-        held.write(str(os.getpid()))
-        held.flush()
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with held(project):
         error = refused(project, *SAMPLE)
     assert f"is held by process {os.getpid()}" in error
-    assert [file.name for file in run.iterdir()] == ["run.lock"]
+    assert [file.name for file in (project / "output" / "first").iterdir()] == ["run.lock"]
 
 
 def test_a_folder_that_is_no_run_is_left_alone(project: Path) -> None:

@@ -1,0 +1,210 @@
+"""JupyterLab in a browser, driven as a person drives it.
+
+    with server(folder) as lab, browser(path) as chromium:
+        notebook = Notebook(chromium, lab, "project/processing.ipynb")
+        notebook.run_all()
+        notebook.shown("judge").get_by_text("judge: 14 in")
+
+Everything that depends on JupyterLab's own page, its class names and menus, is in this file. Times are only limits.
+"""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from house import SECONDS, jupyter_environment
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update --disable-sync"
+OPTIONS = (
+    "--no-browser",
+    "--allow-root",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.news_url=None",
+    "--LabApp.expose_app_in_browser=True",
+)
+OVERRIDES = {  # all cells stay in the page, and nothing is fetched or asked
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+}
+CODE = ".jp-NotebookPanel .jp-CodeCell"
+KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+
+
+@dataclass(frozen=True)
+class Lab:
+    url: str
+    token: str
+    root: Path
+
+
+@contextmanager
+def server(root: Path) -> Iterator[Lab]:
+    """A JupyterLab of its own on this folder; it and its kernels are ended afterwards."""
+    environment = jupyter_environment(root)
+    settings = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps(OVERRIDES))
+    lab = Lab(f"http://127.0.0.1:{_free_port()}", token_hex(16), root)
+    where = (f"--ServerApp.port={lab.url.rsplit(':')[-1]}", f"--ServerApp.root_dir={root}")
+    words = [sys.executable, "-m", "jupyterlab", *OPTIONS, *where, f"--IdentityProvider.token={lab.token}"]
+    with (root / "server.log").open("w") as log:
+        process = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _wait_for_answer(lab, process)
+            yield lab
+        finally:
+            _end(lab, process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_answer(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            _asked(lab, "status")
+            return
+        except OSError:
+            log = (lab.root / "server.log").read_text()
+            assert process.poll() is None, log
+            assert time.monotonic() < end, log
+            time.sleep(0.1)
+
+
+def _end(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+    """Asked to, it ends its kernels and waits for them; a signal alone would leave them behind for a while."""
+    try:
+        _asked(lab, "shutdown", "POST")
+        process.wait(20)
+    except (OSError, subprocess.TimeoutExpired):
+        process.kill()
+        process.wait()
+
+
+def _asked(lab: Lab, what: str, method: str = "GET") -> None:
+    headers = {"Authorization": f"token {lab.token}"}
+    request = urllib.request.Request(f"{lab.url}/api/{what}", method=method, headers=headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        answer.read()
+
+
+@contextmanager
+def browser(path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+class Notebook:
+    """A notebook opened in a tab of its own, with its kernel. `complaints` is what the page said of errors, `outside`
+    the requests that went anywhere but to the server.
+    """
+
+    def __init__(self, chromium: Browser, lab: Lab, path: str) -> None:
+        document = json.loads((lab.root / path).read_text(encoding="utf-8"))
+        self._ids = [cell["id"] for cell in document["cells"] if cell["cell_type"] == "code"]
+        self.page: Page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+        self.page.set_default_timeout(SECONDS * 1000)
+        self.complaints: list[str] = []
+        self.outside: list[str] = []
+        self._listen(lab.url.removeprefix("http"))
+        self.page.goto(f"{lab.url}/lab/tree/{path}?token={lab.token}&reset")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        self.page.locator(CODE).first.wait_for()
+        self._wait_for_kernel()
+
+    def run_all(self) -> None:
+        """Until every cell has run, or one has failed."""
+        self._menu("Run", "Run All Cells")
+        self._wait_until_run(len(self._ids), "")
+
+    def run(self, *ids: str) -> None:
+        for cell_id in ids:
+            before = self._prompt(cell_id)
+            self._cell(cell_id).locator(".cm-content").first.click()
+            self.page.keyboard.press("Control+Enter")
+            self._wait_until_run(self._ids.index(cell_id), before)
+
+    def restart(self) -> None:
+        self._menu("Kernel", "Restart Kernel\u2026")
+        self.page.locator(".jp-Dialog button", has_text=re.compile("^Restart$")).click()
+        self.page.locator(".jp-Dialog").wait_for(state="detached")
+        self._wait_for_kernel()
+
+    def shown(self, cell_id: str) -> Locator:
+        """The output of a cell."""
+        return self._cell(cell_id).locator(".jp-OutputArea-output")
+
+    def errors(self) -> list[str]:
+        """The errors that cells ended with."""
+        return self.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts()
+
+    def picture(self, file: Path) -> None:
+        """The whole notebook as an image."""
+        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
+        self.page.set_viewport_size({"width": 1300, "height": height + 120})
+        self.page.screenshot(path=file)
+        self.page.set_viewport_size({"width": 1300, "height": 1000})
+
+    def close(self) -> None:
+        self.page.close()
+
+    def _listen(self, own: str) -> None:
+        page = self.page
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        at_home = re.compile(rf"(http|ws){re.escape(own)}/|data:|blob:")
+        page.on("request", lambda request: self._went(request.url, at_home))
+        page.on("websocket", lambda connection: self._went(connection.url, at_home))
+
+    def _went(self, url: str, at_home: re.Pattern[str]) -> None:
+        if not at_home.match(url):
+            self.outside.append(url)
+
+    def _cell(self, cell_id: str) -> Locator:
+        return self.page.locator(CODE).nth(self._ids.index(cell_id))
+
+    def _prompt(self, cell_id: str) -> str:
+        return self._cell(cell_id).locator(".jp-InputPrompt").first.inner_text().strip()
+
+    def _menu(self, name: str, entry: str) -> None:
+        self.page.locator("#jp-MainMenu .lm-MenuBar-itemLabel", has_text=re.compile(f"^{name}$")).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{re.escape(entry)}$")).click()
+
+    def _wait_for_kernel(self) -> None:
+        """The page's own sign says idle before there is a kernel, and a cell that is run then is asked for one."""
+        self.page.wait_for_function(f"() => {KERNEL}?.connectionStatus === 'connected'")
+        self.page.evaluate(f"async () => {{ await {KERNEL}.info; await {KERNEL}.requestKernelInfo(); }}")
+
+    def _wait_until_run(self, which: int, before: str) -> None:
+        """Until cell `which` (all, for one more than there are) has a number other than `before`, or a cell failed."""
+        self.page.wait_for_function(
+            """([code, which, before]) => {
+                const cells = [...document.querySelectorAll(code)];
+                const prompts = cells.map(c => c.querySelector('.jp-InputPrompt').textContent.trim());
+                const asked = which < cells.length ? [prompts[which]] : prompts;
+                const ran = asked.every(prompt => /^\\[\\d+\\]:$/.test(prompt) && prompt !== before);
+                const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.stderr"]');
+                return (ran || failed) && !prompts.includes('[*]:');
+            }""",
+            arg=[CODE, which, before],
+        )
