@@ -13,6 +13,7 @@ from typing import Any
 
 from generation_functions import prompts
 from generation_functions.engine import Completion, Request
+from generation_functions.grammar import Reading
 from generation_functions.prompts import Stage
 from generation_functions.records import Cast, Chunk, Conversation, Group, Pair, Sentence, Turn
 from generation_functions.stage import Ask, Model
@@ -92,6 +93,33 @@ def choosy(request: Request) -> str:
 def says(verdict: str, reason: str = "The text says so in its first sentence.") -> str:
     """What the verdict stages' grammars want."""
     return f"Reason: {reason}\nVerdict: {verdict}"
+
+
+def like_example(stage: str, **fields: str) -> str:
+    """The answer of a worked example of the shipped stage with these fields in place of its own."""
+    reading = _example(stage, fields)
+    return _with(reading.whole, {reading.spans[name][0]: text for name, text in fields.items()})
+
+
+def like_pairs(*pairs: tuple[str, str, str]) -> str:
+    """What write_pairs wants for pairs of question, sentences and answer."""
+    reading = _example("write_pairs", ("pair",), least=2)
+    (start, end), (following, _), *_ = reading.spans["pair"]
+    own = [reading.spans[name][0] for name in ("question", "evidence", "answer")]
+    blocks = [_with(reading.whole[:end], dict(zip(own, pair, strict=True)))[start:] for pair in pairs]
+    return reading.whole[:start] + reading.whole[end:following].join(blocks)
+
+
+def _example(name: str, fields: Iterable[str], least: int = 1) -> Reading:
+    stage = stages(name)[name]
+    readings = (stage.compiled(example.values).read(example.answer) for example in stage.examples)
+    return next(r for r in readings if all(len(r.spans[field]) >= least for field in fields))
+
+
+def _with(whole: str, texts: dict[tuple[int, int], str]) -> str:
+    for (start, end), text in sorted(texts.items(), reverse=True):
+        whole = whole[:start] + text + whole[end:]
+    return whole
 
 
 def stages(*names: str, variants: Collection[str] = ()) -> dict[str, Stage]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from scripted import PROMPTS, Project, agreeable, pair, says
+from scripted import PROMPTS, Project, agreeable, like_pairs, pair, says
 
 from generation_functions import Workbench
 from generation_functions.engine import Request
 from generation_functions.errors import ConfigError, RunError
 from generation_functions.export import FILES
 
+SALT = ("What keeps meat over winter?", "1", "Salt.")
 EDITABLE = [step for step in FILES if step != "chunks"]
 
 
@@ -169,8 +170,7 @@ def test_an_accepted_pair_goes_on(project: Project) -> None:
 
 def test_an_acceptance_is_for_the_step_that_rejected(project: Project) -> None:
     def answer(request: Request) -> str:
-        doubled = "\n\n".join(["Question: What keeps meat over winter?\nSentences: 1\nAnswer: Salt."] * 2)
-        return doubled if request.stage == "write_pairs" else agreeable(request)
+        return like_pairs(SALT, SALT) if request.stage == "write_pairs" else agreeable(request)
 
     with project.open(answer) as wb:
         wb.run()
@@ -435,16 +435,16 @@ def test_a_file_with_failed_items_can_be_taken_back_as_it_is_but_not_edited_ther
 
 
 def test_odd_line_ends_inside_a_text_do_not_break_its_line(project: Project) -> None:
-    odd = "Question: What keeps meat over winter?\nSentences: 1\nAnswer: Salt\u2028keeps\x85it\x0b so\x1c."
-    with project.open(lambda r: f"{odd}\n\n{odd}" if r.stage == "write_pairs" else agreeable(r)) as wb:
+    odd = like_pairs(SALT, ("How does it keep meat?", "2", "Salt\u2028keeps\x85it\x0b so\x1c."))
+    with project.open(lambda r: odd if r.stage == "write_pairs" else agreeable(r)) as wb:
         wb.run()
         assert wb.import_edits(wb.folder / FILES["write"]) == []
         assert wb.import_edits(wb.folder / FILES["vet"]) == []
 
 
 def test_the_same_pair_twice_does_not_make_an_unedited_file_look_edited(project: Project) -> None:
-    same = "Question: What keeps meat over winter?\nSentences: 1\nAnswer: Salt."
-    with project.open(lambda r: f"{same}\n\n{same}" if r.stage == "write_pairs" else agreeable(r)) as wb:
+    same = like_pairs(SALT, SALT)
+    with project.open(lambda r: same if r.stage == "write_pairs" else agreeable(r)) as wb:
         wb.run()
         assert wb.distinct().ledger.rejected > 0
         for step in EDITABLE:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedEngine, agreeable, asking, chunk, pair, run, says
+from scripted import ScriptedEngine, agreeable, asking, chunk, like_example, like_pairs, pair, run, says
 
 from generation_functions import questions
 from generation_functions.engine import Request
@@ -22,11 +22,6 @@ REASON = "It says 1870, but the text says 1869."
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "run") as opened:
         yield opened
-
-
-def written_as(*pairs: tuple[str, str, str]) -> str:
-    """What a model writes for pairs of question, sentences and answer."""
-    return "\n\n".join(f"Question: {q}\nSentences: {s}\nAnswer: {a}" for q, s, a in pairs)
 
 
 def except_for(stage: str, *answers: str) -> ScriptedEngine:
@@ -69,23 +64,22 @@ def test_the_name_of_the_file_is_in_no_request_unless_file_names_are_used(store:
 ANSWERS = [
     "It keeps three things:\n- meat, for 3 months\n- fish (cod and herring)\n- 1914: butter",
     "1914 was the year in which it ended.",
-    "1869\n- 1870\n- 1871",
+    "1869:\n- 1870\n- 1871",
     "1. It draws water out. 2. It keeps flies away.",
     "Both a) and (b) would do; (c) or d) would not.",
     "He wrote \"keep it dry\" and 'never in the sun' on “the” barrel.",
     "C:\\salt\\new is a folder, \\n two characters and \\u0041 six.",
-    "12",
+    "12.",
     "Yes.",
-    "Answer: so it is. Question: is it? Sentences: 3",
+    "Answer: so it is. Question: is it so? Sentences: 3.",
     "It costs $5, or $text, and {data} is <b>100 %</b> & more.",
-    "Größe — 漢字 😀 \u2028 e\u0301",
-    "A tab\there, and a trailing colon:",
+    "Größe — 漢字 😀 \u2028 e\u0301 and a tab\there!",
 ]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_comes_through_as_it_was_written(store: Store, answer: str) -> None:
-    text = written_as(
+    text = like_pairs(
         ("What does salt do to meat?", "1", answer),
         ("What did a ton cost in 1869?", "2, 3", "12 pounds."),
         ('Why "smoke" (the last) of \\all\\ 3 things?', "3", answer),
@@ -112,7 +106,7 @@ def test_one_sentence_gives_one_pair(store: Store) -> None:
 
 
 def test_evidence_is_sentences_that_exist_each_once_in_their_order(store: Store) -> None:
-    text = written_as(("What does salt do to meat?", "3, 1, 3", "It dries it."))
+    text = like_pairs(("What does salt do to meat?", "3, 1, 3", "It dries it."))
     (made,) = run(
         questions.write(SALT, asking(store, ScriptedEngine([text])), count=1, planned=False)
     ).records
@@ -122,16 +116,23 @@ def test_evidence_is_sentences_that_exist_each_once_in_their_order(store: Store)
 
 @pytest.mark.parametrize("number", ["4", "0", "1, 2, 3, 1", "one"])
 def test_evidence_that_does_not_exist_cannot_be_read(store: Store, number: str) -> None:
-    text = written_as(("What does salt do to meat?", number, "It dries it."))
+    text = like_pairs(("What does salt do to meat?", number, "It dries it."))
     with pytest.raises(Unparseable):
         run(questions.write(SALT, asking(store, ScriptedEngine([text] * 4)), count=1, planned=False))
 
 
 def test_a_plan_is_asked_for_first_and_shown_to_the_writer(store: Store) -> None:
-    engine = except_for("plan_questions", "Plan: what salt draws out; what a ton cost; what smoke is for")
+    plans: list[str] = []
+
+    def answer(request: Request) -> str:
+        text = agreeable(request)
+        plans.extend(request.grammar.read(text).all("plan") if request.stage == "plan_questions" else [])
+        return text
+
+    engine = ScriptedEngine(answer)
     run(questions.write(SALT, asking(store, engine), count=3, planned=True))
     assert engine.stages() == ["plan_questions", "write_pairs"]
-    assert "what salt draws out; what a ton cost; what smoke is for" in shown(engine.asked[1])
+    assert plans[0] in shown(engine.asked[1])
 
 
 def test_the_writer_sees_the_sentences_with_their_numbers(store: Store) -> None:
@@ -150,6 +151,7 @@ def vetted(store: Store, engine: ScriptedEngine, of: Pair = GOOD, **how: Any) ->
 
 
 NEW = ("When did a ton cost 12 pounds?", "2", "In 1869.")
+REWRITTEN = like_example("rewrite_pair", question=NEW[0], evidence=NEW[1], answer=NEW[2])
 
 
 def test_a_pair_that_passes_all_checks_is_kept_with_its_votes(store: Store) -> None:
@@ -188,7 +190,7 @@ def test_a_failed_check_leads_to_a_new_pair_with_the_reason_and_all_checks_anew(
 
 
 def test_a_rewritten_pair_takes_the_place_of_the_one_that_failed(store: Store) -> None:
-    left = [written_as(NEW)]
+    left = [REWRITTEN]
     engine = ScriptedEngine(
         lambda r: (
             says("Irrelevant")
@@ -227,9 +229,9 @@ def test_a_pair_may_name_its_text_where_file_names_are_used(store: Store) -> Non
 
 
 def test_the_one_that_failed_is_no_new_pair(store: Store) -> None:
-    same = written_as((GOOD.question.upper(), "1", GOOD.answer + " "))
+    same = like_example("rewrite_pair", question=GOOD.question.upper(), evidence="1", answer=GOOD.answer)
     votes = iter([says("Irrelevant")])
-    rewrites = iter([same, written_as(NEW)])
+    rewrites = iter([same, REWRITTEN])
 
     def answer(request: Request) -> str:
         if request.stage == "rewrite_pair":
@@ -276,7 +278,8 @@ REWORDED = ("What does salt draw out of meat that is cured?", "Water.")
 
 
 def reworded(question: str = REWORDED[0], answer: str = REWORDED[1]) -> str:
-    return f"{says('Reword', 'It does not say which meat.')}\nQuestion: {question}\nAnswer: {answer}"
+    reason = "It does not say which meat."
+    return like_example("make_standalone", reason=reason, question=question, answer=answer)
 
 
 def stood(store: Store, engine: ScriptedEngine, **how: Any) -> Outcome:

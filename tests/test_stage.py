@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedEngine, asking, run, sampled, says
+from scripted import ScriptedEngine, asking, like_example, run, sampled, says
 
 from generation_functions import stage
 from generation_functions.engine import Completion, Request
@@ -152,7 +152,10 @@ def test_a_payload_that_ends_on_its_bound_counts_as_cut_off(store: Store) -> Non
         .longest("question")
     )
     assert longest is not None
-    answers = [f"Question: {'W' * (n - 1)}?\nSentences: 1\nAnswer: It keeps." for n in (longest, longest - 1)]
+    answers = [
+        like_example("rewrite_pair", question="W" * (n - 1) + "?", evidence="1")
+        for n in (longest, longest - 1)
+    ]
     engine = ScriptedEngine(answers)
     reading = run(asking(store, engine, "rewrite_pair")("rewrite_pair", REWRITE))
     assert (len(reading.text("question")), len(engine.asked)) == (longest - 1, 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripted import PROMPTS, ROOT, TEXTS, Project, agreeable, choosy, chunk, sampled, says
+from scripted import PROMPTS, ROOT, TEXTS, Project, agreeable, choosy, chunk, like_pairs, sampled, says
 
 from generation_functions import STEPS, Workbench
 from generation_functions.background import Background
@@ -460,8 +460,8 @@ def test_what_the_lineage_had_and_we_ignore_is_noted(project: Project) -> None:
 
 
 def test_a_repeated_pair_names_the_one_it_repeats(project: Project) -> None:
-    same = "Question: What keeps meat over winter?\nSentences: 1\nAnswer: Salt."
-    with project.open(lambda r: f"{same}\n\n{same}" if r.stage == "write_pairs" else agreeable(r)) as wb:
+    salt = ("What keeps meat over winter?", "1", "Salt.")
+    with project.open(lambda r: like_pairs(salt, salt) if r.stage == "write_pairs" else agreeable(r)) as wb:
         wb.run()
         distinct = wb.distinct()
         assert str(distinct.ledger) == "4 in: 1 kept, 3 rejected, 0 failed"
