@@ -92,7 +92,7 @@ def test_it_says_which_form_and_context_it_chose(engine, model_path):
 
 
 def test_the_same_seed_gives_the_same_text_whatever_was_computed_before(engine):
-    asked = [request(seed=seed) for seed in range(3)]
+    asked = [request(seed=seed) for seed in (1, 2)]
     other = request("Question: Who?\n", SYSTEM * 12)
     first = [ask(engine, one)[0].text for one in asked]
     ask(engine, other)
