@@ -77,6 +77,6 @@ class _Listener(NotebookClient):
             self._say(line)
 
     def _say(self, text: str) -> None:
-        if text and not text.startswith("<Figure"):
+        if text and not text.startswith("<Chart"):
             self._out.write(text + "\n")
             self._out.flush()

@@ -1,11 +1,11 @@
 """What a run looks like: figures, and the table of what was bought.
 
-Figures are matplotlib Figure objects that show themselves in a notebook; pyplot's global state is not
-touched.
+Figures show themselves in a notebook without pyplot, whose global state a widget's thread could corrupt.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,14 +15,24 @@ from .batch import Batch
 
 COLOURS = {"kept": "#3a7d44", "rejected": "#b3423a", "failed": "#c98a1b", "pending": "#9aa0a6"}
 BINS = 20
+DOTS_PER_INCH = 100
 
 
-def chart_of_sizes(chunks: Batch) -> Figure:
+class Chart(Figure):
+    """A matplotlib figure that a notebook shows without `%matplotlib inline`."""
+
+    def _repr_png_(self) -> bytes:
+        image = io.BytesIO()
+        self.savefig(image, format="png", dpi=DOTS_PER_INCH)
+        return image.getvalue()
+
+
+def chart_of_sizes(chunks: Batch) -> Chart:
     """A histogram of the chunks' sizes in characters, a colour for each source."""
     sizes: dict[str, list[int]] = {}
     for chunk in chunks:
         sizes.setdefault(chunk.source, []).append(len(chunk.text))
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    figure = Chart(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
     labels = [source if len(source) <= 40 else source[:39] + "\u2026" for source in sizes]
     axes.hist(list(sizes.values()), bins=BINS, stacked=True, label=labels)
@@ -32,9 +42,9 @@ def chart_of_sizes(chunks: Batch) -> Figure:
     return figure
 
 
-def chart_of_steps(batches: Sequence[Batch]) -> Figure:
+def chart_of_steps(batches: Sequence[Batch]) -> Chart:
     """How many items each step kept, rejected, failed and has still to do."""
-    figure = Figure(figsize=(7, 0.9 + 0.35 * len(batches)), layout="constrained")
+    figure = Chart(figsize=(7, 0.9 + 0.35 * len(batches)), layout="constrained")
     axes = figure.subplots()
     names = [batch.name for batch in batches]
     left = [0] * len(batches)

@@ -39,7 +39,8 @@ OVERRIDES = {  # all cells stay in the page, and nothing is fetched or asked
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 CODE = ".jp-NotebookPanel .jp-CodeCell"
-KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext"
+READY = f"{SESSION}?.session?.kernel?.connectionStatus === 'connected' && {SESSION}.session.kernel.status === 'idle'"
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,13 @@ class Notebook:
             self._wait_until_run(self._ids.index(cell_id), before)
 
     def restart(self) -> None:
+        heard = "(_, status) => { window.restarting ||= status === 'restarting'; }"
+        self.page.evaluate(
+            f"() => {{ window.restarting = false; {SESSION}.statusChanged.connect({heard}); }}"
+        )
         self._menu("Kernel", "Restart Kernel\u2026")
         self.page.locator(".jp-Dialog button", has_text=re.compile("^Restart$")).click()
-        self.page.locator(".jp-Dialog").wait_for(state="detached")
+        self.page.wait_for_function("() => window.restarting")
         self._wait_for_kernel()
 
     def shown(self, cell_id: str) -> Locator:
@@ -192,8 +197,7 @@ class Notebook:
 
     def _wait_for_kernel(self) -> None:
         """The page's own sign says idle before there is a kernel, and a cell that is run then is asked for one."""
-        self.page.wait_for_function(f"() => {KERNEL}?.connectionStatus === 'connected'")
-        self.page.evaluate(f"async () => {{ await {KERNEL}.info; await {KERNEL}.requestKernelInfo(); }}")
+        self.page.wait_for_function(f"() => {READY}")
 
     def _wait_until_run(self, which: int, before: str) -> None:
         """Until cell `which` (all, for one more than there are) has a number other than `before`, or a cell failed."""
