@@ -167,8 +167,14 @@ class Notebook:
         """The whole notebook as an image."""
         height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
         self.page.set_viewport_size({"width": 1300, "height": height + 120})
+        self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
         self.page.screenshot(path=file)
         self.page.set_viewport_size({"width": 1300, "height": 1000})
+
+    def view(self, cell_id: str, file: Path) -> None:
+        """The window as a person sees it with this cell at its top."""
+        self._cell(cell_id).evaluate("cell => cell.scrollIntoView()")
+        self.page.screenshot(path=file)
 
     def close(self) -> None:
         self.page.close()

@@ -1,6 +1,7 @@
 """The notebook in a real JupyterLab in a real browser.
 
-GRISTMILL_SCREENSHOT=notebook.png keeps a picture of the whole notebook.
+GRISTMILL_SCREENSHOT=notebook.png keeps a picture of the whole notebook, GRISTMILL_README_PICTURE=docs/notebook.png
+makes the README's.
 """
 
 import os
@@ -45,6 +46,8 @@ def test_run_all_shows_every_step(notebook: Notebook, lab: Lab, undisturbed: Pat
     notebook.run_all()
     if picture := os.environ.get("GRISTMILL_SCREENSHOT"):
         notebook.picture(Path(picture))
+    if picture := os.environ.get("GRISTMILL_README_PICTURE"):
+        notebook.view("vet", Path(picture))
     assert notebook.errors() == []
     for step in STEPS:
         table = notebook.shown(step).locator(".gm-batch table")
@@ -53,7 +56,7 @@ def test_run_all_shows_every_step(notebook: Notebook, lab: Lab, undisturbed: Pat
         assert notebook.shown(step).get_by_text(f"{step}: ").first.is_visible(), step
     for chart in ("chunks-chart", "chart"):
         assert notebook.shown(chart).locator("img").is_visible()
-    assert "simplified_data.jsonl" in notebook.shown("export").inner_text()
+    assert "simplified_data.jsonl" in notebook.shown("files").inner_text()
     assert exported(lab.root / "project", "test_run_all_shows_every_step") == exported(undisturbed)
     assert notebook.outside == []
     assert notebook.complaints == []

@@ -108,9 +108,10 @@ def test_the_same_group_has_the_same_cast_and_another_group_another(tmp_path: Pa
 
 
 def test_the_characters_name_begins_with_no_capital_of_the_source(store: Store) -> None:
-    for n in range(12):
-        (made,) = cast(store, ScriptedEngine(sampled), Group((pair(f"What of {n}?", of=SALT),))).records
-        assert made.answerer[0] not in "ZQX"
+    most = chunk("Salt.", source="ABCDEFGHIJ, by LMNOPRSTUVW.txt")
+    for n in range(4):
+        (made,) = cast(store, ScriptedEngine(sampled), Group((pair(f"What of {n}?", of=most),))).records
+        assert made.answerer[0] == "K"
 
 
 def test_a_name_can_be_found_although_the_source_has_every_letter(store: Store) -> None:
