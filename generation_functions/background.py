@@ -72,6 +72,8 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        for _ in range(3):  # a connection that was told to close does so in the loop's next rounds
+            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
 

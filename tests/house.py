@@ -34,7 +34,7 @@ SETTINGS = (
 SAMPLE = tuple(word for setting in SETTINGS for word in ("--set", setting))
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["generation_functions.__main__"])
+_processes.set_forkserver_preload(["generation_functions.__main__", "nltk.tokenize.punkt"])
 
 
 def copy_of_project(folder: Path) -> Path:
