@@ -1,7 +1,9 @@
 """What several test files build with: an engine that answers from a script, small records, an `Ask` to put to it.
 
-engine = ScriptedEngine(["Reason: It says so.\\nVerdict: Accurate", EngineError("busy", retryable=True)])
-ask = asking(store, engine, "check_accuracy")
+    engine = ScriptedEngine(["Reason: It says so.\\nVerdict: Accurate", EngineError("busy", retryable=True)])
+    ask = asking(store, engine, "check_accuracy")
+
+`agreeable`, `choosy` and `sampled` are functions that answer whatever is asked, in the format of the shipped stages.
 """
 
 import asyncio
