@@ -101,7 +101,9 @@ SETTINGS = (
     Setting("LOCAL.CONTEXT", 12000, (512, 1048576), "tokens of context"),
     Setting("LOCAL.ROPE_SCALING", "none", ("none", "linear", "yarn"), "how positions are stretched", True),
     Setting("LOCAL.ROPE_FREQ_BASE", 0.0, (0.0, 1e9), "0: the model's own", True),
-    Setting("LOCAL.ROPE_FREQ_SCALE", 0.0, (0.0, 1.0), "trained length / context; 0: what CONTEXT needs", True),
+    Setting(
+        "LOCAL.ROPE_FREQ_SCALE", 0.0, (0.0, 1.0), "trained length / context; 0: what CONTEXT needs", True
+    ),
     Setting("LOCAL.GPU_LAYERS", -1, (-1, 1000), "layers on the GPU, -1 for all"),
     Setting("LOCAL.THREADS", 0, (0, 1024), "0: one for each core"),
     Setting("LOCAL.BATCH", 512, (32, 16384), "prompt tokens evaluated at once"),

@@ -86,7 +86,9 @@ def test_usage_counts_calls_tokens_and_what_could_not_be_used(tmp_path: Path) ->
 
 def test_an_item_comes_back_as_it_was_kept_and_the_last_one_counts(tmp_path: Path) -> None:
     first = Row("9e41", "failed", "Undecided: 1 of 3", [], [], "5c0f")
-    last = Row("9e41", "kept", "", [{"question": "Größe?\n"}], [{"check": "a", "votes": [[None, "x"]]}], "5c0f")
+    last = Row(
+        "9e41", "kept", "", [{"question": "Größe?\n"}], [{"check": "a", "votes": [[None, "x"]]}], "5c0f"
+    )
     with Store(tmp_path) as store:
         store.put_item("vet", first)
         store.put_item("vet", last)
