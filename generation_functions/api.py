@@ -9,6 +9,7 @@ grammar.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any, Literal
@@ -45,12 +46,16 @@ class Api:
         self._address, self._key, self._timeout = _address(address), _key(key), timeout_seconds
         self._completion_mode, self._grammar, self._send_stop = completion_mode, grammar, send_stop
         self._client: openai.AsyncOpenAI | None = None
+        self._starting = asyncio.Lock()  # the first calls may come together
 
     async def start(self) -> None:
         """Reach the server once. A server without a list of models is fine; one that is not there or refuses the key
         is an EngineError that is not retried."""
-        if self._client is not None:
-            return
+        async with self._starting:
+            if self._client is None:
+                self._client = await self._reached()
+
+    async def _reached(self) -> openai.AsyncOpenAI:
         client = openai.AsyncOpenAI(
             base_url=self._address, api_key=self._key, timeout=self._timeout, max_retries=0
         )
@@ -63,7 +68,7 @@ class Api:
             raise explained from None
         except (openai.APIError, *NOT_JSON):
             pass
-        self._client = client
+        return client
 
     async def complete(self, request: Request) -> Completion:
         """One exchange.
