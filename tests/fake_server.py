@@ -44,6 +44,11 @@ def last_message(body: Body) -> str:
     return str(body["prompt"]).split(BLOCK_END)[-1].removesuffix("\n")
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the class has 5, and loses some of the connections that come together
+
+
 class FakeServer:
     """`faults` are what goes wrong with one call after the other; `models_fault` with the list of models."""
 
@@ -56,8 +61,7 @@ class FakeServer:
         self._answers, self._faults, self._models_fault = answers, iter(faults), models_fault
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property

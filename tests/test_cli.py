@@ -1,6 +1,7 @@
 """python -m generation_functions: the house without Jupyter, and one readable error for whatever is wrong."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -82,6 +83,44 @@ def test_a_second_run_buys_nothing_and_touches_nothing(project: Path, undisturbe
     assert journal(project) == bought
     assert {file: file.stat().st_mtime_ns for file in (project / "output").rglob("*.json*")} == before
     assert exported(project) == exported(undisturbed)
+
+
+def test_a_run_that_is_done_loads_no_model(project: Path, undisturbed: Path) -> None:
+    shutil.copytree(undisturbed / "output", project / "output")
+    (project / "model.gguf").write_bytes(b"no model at all")
+    local = ("--set", "SYSTEM.MODE=local", "--set", "API.LOGICAL_MODEL=model.gguf")
+    done = command(project, "run", *SAMPLE, *local)
+    assert done.returncode == 0, done.stderr
+    assert "loading" not in done.stderr
+    assert exported(project) == exported(undisturbed)
+
+
+JUDGE = """
+system: Say yes if the text teaches something, no if it does not, and why.
+examples:
+  - values: {text: Salt keeps fish from spoiling.}
+    answer: "yes: it says what salt does"
+item: $text
+grammar: |
+  root    ::= verdict ": " reason
+  verdict ::= "yes" | "no"
+  reason  ::= [a-z ]{5,60}
+pass: "yes"
+sampling: {temperature: 0, max_tokens: 40}
+"""
+
+
+def test_a_prompts_folder_replaces_one_stage_format_and_all(project: Path) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "judge_paragraph.yaml").write_text(JUDGE)
+    done = command(project, "run", *SAMPLE, "--set", "PATH.PROMPTS=./mine")
+    assert done.returncode == 0, done.stderr
+    judged = [call["text"] for call in journal(project) if call["stage"] == "judge_paragraph"]
+    assert all(re.fullmatch(r"(yes|no): [a-z ]+", text) for text in judged)
+    rows = map(json.loads, readable(project)["worthy_for_questions.jsonl"].splitlines())
+    kept = [row["status"] == "kept" for row in rows]
+    assert 0 < sum(kept) == sum(text.startswith("yes") for text in judged) < len(kept)
+    assert "simplified_data.jsonl" in exported(project)
 
 
 def test_export_writes_again_what_is_gone(project: Path, undisturbed: Path) -> None:

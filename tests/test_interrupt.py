@@ -3,6 +3,7 @@
 The moments are counted by tests/brakes.py, so that nothing here depends on how fast the machine is.
 """
 
+import json
 import re
 import signal
 from collections import Counter
@@ -96,9 +97,16 @@ def last_words(done: Done) -> list[str]:
     return [line for line in done.stderr.splitlines() if not re.match(r"\w+: \d+ of \d+ done ", line)]
 
 
-@pytest.mark.parametrize("stage", ["judge_paragraph", "check_question", "write_conversation"])
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [
+        ("judge_paragraph", "worthy_for_questions.jsonl"),
+        ("check_question", "qatuples_vetted.jsonl"),
+        ("write_conversation", "multiturn_convs.jsonl"),
+    ],
+)
 def test_the_first_interrupt_finishes_what_is_in_flight_and_pauses(
-    project: Path, undisturbed: Path, stage: str
+    project: Path, undisturbed: Path, stage: str, file: str
 ) -> None:
     lives = Lives(project)
     done = lives.live("--set", "SYSTEM.CONCURRENCY_LIMIT=2", then="interrupt", stage=stage, nth=2)
@@ -106,6 +114,8 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_pauses(
     [line] = last_words(done)
     made, total = map(int, re.fullmatch(ONE_LINE, line).groups())  # type: ignore[union-attr]
     assert 0 < made < total
+    rows = [json.loads(row)["status"] for row in readable(project)[file].splitlines()]
+    assert (rows.count("pending"), len(rows)) == (total - made, total)
     assert not lives.lost
     assert not (project / "output" / "first" / "export").exists()
     assert lives.live().returncode == 0
