@@ -9,7 +9,7 @@ goes four characters:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -131,26 +131,60 @@ def write(rules: Rules, rng: random.Random, wild: bool) -> str:
 
     Where there is room for words there are words, or any characters at all when `wild`.
     """
-    return "".join(_written(rules["root"], rules, rng, wild))
+    writer = _Writer(rules, rng, wild)
+    writer.write(rules["root"])
+    return writer.text
 
 
-def _written(node: Node, rules: Rules, rng: random.Random, wild: bool) -> Iterator[str]:
-    match node:
-        case Literal():
-            yield node.text
-        case Characters():
-            yield _any_of(node, 1, rng, wild)
-        case Reference():
-            yield from _written(rules[node.name], rules, rng, wild)
-        case Choice():
-            for part in rng.choice(node.options):
-                yield from _written(part, rules, rng, wild)
-        case Repeat(node=inner, least=least, most=most):
-            if characters := _one_of(inner, rules):
-                yield _free_text(characters, least, most, rng, wild)
-                return
-            for _ in range(rng.randint(least, least + 4 if most is None else min(most, least + 4))):
-                yield from _written(inner, rules, rng, wild)
+class _Writer:
+    def __init__(self, rules: Rules, rng: random.Random, wild: bool) -> None:
+        self.rules, self.rng, self.wild = rules, rng, wild
+        self.text = ""
+
+    def write(self, node: Node) -> None:
+        match node:
+            case Literal():
+                self.text += node.text
+            case Characters():
+                self.text += _any_of(node, 1, self.rng, self.wild)
+            case Reference():
+                self.write(self.rules[node.name])
+            case Choice():
+                for part in self.rng.choice(node.options):
+                    self.write(part)
+            case Repeat(node=inner, least=least, most=most):
+                if characters := _one_of(inner, self.rules):
+                    self.text += self._free_text(characters, least, most)
+                    return
+                for _ in range(self.rng.randint(least, least + 4 if most is None else min(most, least + 4))):
+                    self.write(inner)
+
+    def _free_text(self, characters: Characters, least: int, most: int | None) -> str:
+        rng = self.rng
+        top = least + 200 if most is None else max(least, most - 1, min(most, 1))
+        words = [] if self.wild else _words(characters)
+        if not words or top < 3:
+            return _any_of(
+                characters, rng.randint(least, rng.choice([top, min(top, least + 12)])), rng, self.wild
+            )
+        space = " " if " " in characters else ""
+        low = min(top, max(least, 20 if space else 3))
+        goal = rng.randint(low, min(top, low + (80 if space else 7)))
+        text = self._first_word(words, characters, bool(space))
+        while len(text) < goal:
+            text += space + rng.choice(words)
+        if len(text) > (top if space else goal):
+            text = text[:goal] if text[goal - 1] != " " else text[: goal - 1] + text[0].lower()
+        return text
+
+    def _first_word(self, words: list[str], characters: Characters, prose: bool) -> str:
+        """With a capital, unless the grammar has just written one: then the rest of a word that it begins."""
+        initial = self.text[-1:] if self.text[-1:].isupper() else ""
+        if begun := [word for word in words if initial and word[0] == initial.lower()]:
+            return self.rng.choice(begun)[1:]
+        word = self.rng.choice(words)
+        capital = word[0].upper()
+        return capital + word[1:] if prose and not initial and capital in characters else word
 
 
 def _one_of(node: Node, rules: Rules) -> Characters | None:
@@ -167,22 +201,6 @@ def _one_of(node: Node, rules: Rules) -> Characters | None:
             ranges = [span for one in each if one for span in one.ranges]
             return Characters(complement(complement(ranges))) if all(each) else None
     return None
-
-
-def _free_text(characters: Characters, least: int, most: int | None, rng: random.Random, wild: bool) -> str:
-    top = least + 200 if most is None else max(least, most - 1, min(most, 1))
-    words = [] if wild else _words(characters)
-    if not words or top < 3:
-        return _any_of(characters, rng.randint(least, rng.choice([top, min(top, least + 12)])), rng, wild)
-    space = " " if " " in characters else ""
-    low = min(top, max(least, 20 if space else 3))
-    goal = rng.randint(low, min(top, low + (80 if space else 7)))
-    text = rng.choice(words)
-    while len(text) < goal:
-        text += space + rng.choice(words)
-    if len(text) > (top if space else goal):
-        text = text[:goal] if text[goal - 1] != " " else text[: goal - 1] + text[0]
-    return text[0].upper() + text[1:] if space and text[0].upper() in characters else text
 
 
 @lru_cache(maxsize=256)

@@ -116,7 +116,7 @@ async def carry_out(
     rows = store.items(step.name)
     items = {record.key: _known(step, record, rows.get(record.key)) for record in inputs}
     missing = [i for i in items.values() if _to_do(i, again)]
-    run = _Progress(step.name, list(items.values()), report)
+    run = _Progress(step.name, [items[record.key] for record in inputs], report)
     queue = iter(missing)
 
     async def worker() -> None:
@@ -126,7 +126,7 @@ async def carry_out(
             outcome, error = await _outcome(step, item.input)
             _keep(store, step, item.input.key, outcome)
             items[item.input.key] = Item(item.input, outcome)
-            run.one_more(item.outcome.status, outcome.status, error)
+            run.one_more(item, outcome.status, error)
 
     run.say()
     workers = [asyncio.ensure_future(worker()) for _ in range(min(step.workers, len(missing)))]
@@ -176,13 +176,14 @@ class _Progress:
 
     def __init__(self, step: str, items: Sequence[Item], report: Callable[[Progress], None]) -> None:
         self._step, self._report = step, report
+        self._times = Counter(item.input.key for item in items)  # the same input may come more than once
         self._count: Counter[Status] = Counter(item.outcome.status for item in items)
         self._began, self._bought = time.monotonic(), 0
         self._errors: deque[bool] = deque(maxlen=100)
 
-    def one_more(self, before: Status, now: Status, error: EngineError | None) -> None:
-        self._count[before] -= 1
-        self._count[now] += 1
+    def one_more(self, item: Item, now: Status, error: EngineError | None) -> None:
+        self._count[item.outcome.status] -= self._times[item.input.key]
+        self._count[now] += self._times[item.input.key]
         self._bought += 1
         self._errors.append(error is not None)
         self.say()

@@ -301,6 +301,12 @@ def test_samples_repeat_with_the_seed_and_differ_without():
     assert {reads(sample).text("verdict") for sample in samples} == {"Relevant", "Irrelevant"}
 
 
+def test_samples_have_one_capital_where_the_grammar_asks_for_one():
+    said = Grammar.compile('root ::= [A-Z] [^\\n0-9:.]{20,90} "."')
+    for seed in range(100):
+        assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\.", said.sample(random.Random(seed)))
+
+
 def test_samples_look_like_words_and_wild_ones_like_anything():
     reason = reads(Grammar.compile(VERDICT).sample(random.Random(5))).text("reason")
     assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+){2,}", reason)

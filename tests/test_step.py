@@ -20,6 +20,7 @@ from generation_functions.step import (
     at_rest,
     carry_out,
     edited,
+    ledger,
     packed,
     passing,
     unpacked,
@@ -122,6 +123,14 @@ def test_the_same_input_twice_is_done_once_and_counted_twice(store: Store) -> No
     items = done(store, work, [CHUNKS[0], CHUNKS[1], CHUNKS[0]])
     assert [item.input for item in items] == [CHUNKS[0], CHUNKS[1], CHUNKS[0]]
     assert work.given == CHUNKS[:2]
+
+
+def test_progress_counts_the_same_input_twice_as_the_ledger_does(store: Store) -> None:
+    heard: list[Progress] = []
+    work = Worker({CHUNKS[0]: Outcome("rejected")})
+    items = done(store, work, [CHUNKS[0], CHUNKS[1], CHUNKS[0]], report=heard.append)
+    assert [(heard[0].done, heard[0].total), (heard[-1].done, heard[-1].total)] == [(0, 3), (3, 3)]
+    assert heard[-1].ledger == ledger(items, Overlay()) == Ledger(kept=1, rejected=2)
 
 
 def test_steps_do_not_share_items(store: Store) -> None:
