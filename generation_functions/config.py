@@ -215,7 +215,17 @@ def _checked(path: Path, given: Mapping[str, Any]) -> Config:
             raise ConfigError(f"{path}: {name} is not a setting{_nearest(name)}")
         else:
             values[name] = _value(path, known[name], value)
+    _check_data_place(path, values)
     return Config(values, path.resolve().parent, tuple(ignored))
+
+
+def _check_data_place(path: Path, values: Mapping[str, Any]) -> None:
+    """The chunk goes where {data} stands, which only the one of the two prompts has that is meant to show it."""
+    with_data, without = "SYSTEM.FINAL_ASSISTANT_PROMPT_RAG", "SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"
+    if "{data}" not in values.get(with_data, "{data}"):
+        raise ConfigError(f"{path}: {with_data} must have {{data}}, the place of the chunk")
+    if "{data}" in values.get(without, ""):
+        raise ConfigError(f"{path}: {without} cannot have {{data}}: its rows are without the chunk")
 
 
 def _nearest(name: str) -> str:

@@ -143,6 +143,7 @@ def _as_values(group: Group) -> list[dict[str, str]]:
 def _turns(cast: Cast, reading: Reading) -> tuple[Turn, ...]:
     opening = reading.all("opens") if cast.card else []
     turns = [Turn(cast.answerer, speech.strip()) for speech in opening]
-    for asks, answers in zip(reading.all("asks"), reading.all("answers"), strict=True):
+    said = itertools.zip_longest(reading.all("asks"), reading.all("answers"), fillvalue="")
+    for asks, answers in said:  # a grammar of one's own may have more of the one than of the other
         turns += [Turn(cast.asker, asks.strip()), Turn(cast.answerer, answers.strip())]
     return tuple(turns)

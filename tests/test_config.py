@@ -80,6 +80,12 @@ def test_false_written_as_text_is_false(tmp_path: Path, text: str) -> None:
     assert settings["SYSTEM.COMPLETION_MODE"] is False
 
 
+@pytest.mark.parametrize("key, text", [("RAG", "Know it."), ("NO_RAG", "Know {data}.")])
+def test_the_chunk_has_a_place_in_just_the_prompt_that_shows_it(tmp_path: Path, key: str, text: str) -> None:
+    said = refused(tmp_path, f"SYSTEM: {{FINAL_ASSISTANT_PROMPT_{key}: '{text}'}}")
+    assert f"SYSTEM.FINAL_ASSISTANT_PROMPT_{key} " in said and "{data}" in said
+
+
 def test_a_text_setting_may_say_true(tmp_path: Path) -> None:
     assert loaded(tmp_path, "API: {LOGICAL_MODEL: 'True'}")["API.LOGICAL_MODEL"] == "True"
 

@@ -229,6 +229,7 @@ examples:
     answer: Hello./q/a
 sampling: {max_tokens: 99}
 """
+RULES = "asks ::= [^/?]{1,99} [?]\n  answers ::= [^/?]{1,99}"
 FLAWED = "Sit down./What of A?/Thing A is salted, in 1066./What of B?/Thing B is salted."
 FLAWLESS = "Sit down./What of A?/It is salted, thing A is./What of B?/Thing B is salted too."
 
@@ -257,6 +258,13 @@ def test_both_tries_are_in_the_journal(store: Store) -> None:
     first = talked_freely(store, FLAWED, FLAWED)
     assert talked_freely(store) == first
     assert [row["calls"] for row in store.usage()] == [2]
+
+
+def test_a_format_that_leaves_a_question_unanswered_is_a_flaw(store: Store) -> None:
+    loose = OWN_FORMAT.replace("$talk\n", '("/" asks ("/" answers)?)+\n').replace("./q/", "./q?/")
+    (store.folder / "write_conversation.yaml").write_text(loose.replace("$rules", RULES))
+    outcome = talked_freely(store, *["Sit down./What of A?/Thing A is salted./What of B?"] * 2)
+    assert (outcome.status, outcome.reason) == ("rejected", "turn 5 is empty")
 
 
 def test_a_changed_fact_cannot_be_read_where_pairs_stand_word_for_word(store: Store) -> None:
