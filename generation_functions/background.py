@@ -10,6 +10,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -78,10 +79,10 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class Latest:
-    """Hears of progress on the loop's thread and shows it on the cell's."""
+    """Hears of progress on the loop's thread and shows it on the cell's, with what `note` has to say meanwhile."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, report: Report, note: Callable[[], str] = str) -> None:
+        self._report, self._note = report, note
         self._progress: Progress | None = None
         self._shown: Progress | None = None
 
@@ -89,8 +90,10 @@ class Latest:
         self._progress = progress
 
     def show(self) -> None:
-        progress = self._progress
-        if progress is not None and progress is not self._shown and progress.total:
+        if self._progress is None or not self._progress.total:
+            return
+        progress = replace(self._progress, note=self._note())
+        if progress != self._shown:
             self._shown = progress
             self._report(progress)
 

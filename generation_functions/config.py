@@ -104,9 +104,12 @@ SETTINGS = (
     Setting(
         "LOCAL.ROPE_FREQ_SCALE", 0.0, (0.0, 1.0), "trained length / context; 0: what CONTEXT needs", True
     ),
+    Setting("LOCAL.SEQUENCES", 0, (0, 128), "calls computed at once; 0: what suits the machine"),
     Setting("LOCAL.GPU_LAYERS", -1, (-1, 1000), "layers on the GPU, -1 for all"),
     Setting("LOCAL.THREADS", 0, (0, 1024), "0: one for each core"),
-    Setting("LOCAL.BATCH", 512, (32, 16384), "prompt tokens evaluated at once"),
+    Setting("LOCAL.BATCH", 512, (128, 16384), "tokens evaluated at once"),
+    Setting("LOCAL.FLASH_ATTENTION", "auto", ("auto", True, False), "auto: where llama.cpp can"),
+    Setting("LOCAL.KV_TYPE", "f16", ("f16", "q8_0", "q4_0"), "how keys and values are kept", True),
     Setting("EXPORT.GREETING", False, (), "conversations begin with the answering side's greeting"),
 )
 

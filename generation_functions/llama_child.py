@@ -2,18 +2,21 @@
 
 It talks in lines of JSON. It is told, on its standard input, first what to load, then what to write:
 
-    {"model": "/models/gemma.gguf", "context": 12000, "rope": ["none", 0.0, 0.0], ...}
+    {"model": "/models/gemma.gguf", "settings": {"context": 12000, "rope": {"kind": "none", ...}, ...}}
     {"id": 7, "prompt": "...", "shared_prompt": "...", "grammar": "root ::= ...", "seed": 40, "seconds": 600, ...}
     {"drop": 7}
 
 and says, on its standard output:
 
-    {"ready": {"about": "completion form: ..."}}
+    {"loading": 0.4}
+    {"ready": {"about": "completion form: ...; context 12000 tokens, 8 calls at once in ..."}}
     {"id": 7, "text": "Reason: ...", "finish": "stop", "prompt_tokens": 1204, "cached_tokens": 1130, ...}
     {"id": 8, "error": "prompt of 13000 tokens + 300 to write does not fit ...", "hint": "..."}
+    {"alive": true}
 
-One call is computed at a time. When its input ends, which the system sees to when the kernel is killed, the
-process ends at once, also in the middle of computing. What llama.cpp says goes to standard error, a log file.
+the last at least every few seconds while it computes. When its input ends, which the system sees to when the kernel
+is killed, the process ends at once, also in the middle of computing. What llama.cpp says goes to standard error, a
+log file.
 """
 
 from __future__ import annotations
@@ -23,48 +26,27 @@ import faulthandler
 import json
 import os
 import queue
-import random
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .cache import Cache, Prompt, Tokens, common
 from .chat import ChatTemplate, Part, looks_instructed, spans
 from .engine import Message, Sampling
 from .errors import EngineError
-from .llama_model import GrammarState, LlamaModel
-from .prefixes import SLICE, Prefixes, Prompt, Tokens, common
-from .sampler import draw
+from .llama_model import KEPT, LlamaModel
+from .scheduler import Call, Scheduler
+from .sizing import RopeScaling, Settings, cores
 
-MOST_PASSED_OVER = 64  # then a call is next, whatever is in memory
 UNSETTLED = 4  # tokens at the end of a text that may come out differently when the text goes on
+SIGN_OF_LIFE = 5.0  # seconds
 
-
-class Dropped(Exception):
-    """Nobody waits for the call any more."""
-
-
-class Cut(Exception):
-    """max_tokens or the time for the call is used up."""
-
-
-@dataclass(eq=False)
-class Call:
-    id: int
-    prompt: Prompt
-    grammar: str
-    sampling: Sampling
-    seed: int
-    stop: tuple[bytes, ...]
-    seconds: float
-    passed_over: int = 0
+Say = Callable[[dict[str, Any]], None]
 
 
 # Talking to the parent
@@ -80,17 +62,51 @@ def main() -> None:
         said.write(json.dumps(message) + "\n")
         said.flush()
 
-    settings = json.loads(sys.stdin.buffer.readline() or "null")
-    if settings is None:
+    told = json.loads(sys.stdin.buffer.readline() or "null")
+    if told is None:
         return
     inbox = Inbox(sys.stdin.buffer)
+    settings = Settings(**{**told["settings"], "rope": RopeScaling(**told["settings"]["rope"])})
     try:
-        writer = Writer.load(settings)
+        model = LlamaModel.load(Path(told["model"]), settings, _said_in_steps(say))
+        asking = Asking.of(model, Path(told["model"]).stem, settings.completion_mode)
     except EngineError as error:
         say({"failed": _plain(error), "hint": error.hint})
         return
-    say({"ready": {"about": writer.about}})
-    serve(inbox, writer, say)
+    say({"ready": {"about": f"{asking.about}; {_about(model)}"}})
+    serve(inbox, asking, _scheduler(model, settings), say)
+
+
+def _said_in_steps(say: Say) -> Callable[[float], None]:
+    """Hears of every tensor that is loaded and says each hundredth of the file."""
+    last = 0
+
+    def hear(part: float) -> None:
+        nonlocal last
+        if int(part * 100) > last:
+            last = int(part * 100)
+            say({"loading": part})
+
+    return hear
+
+
+def _about(model: LlamaModel) -> str:
+    remark = f" ({model.fit.remark})" if model.fit.remark else ""
+    calls = f"{model.room.calls} calls at once" if model.room.calls > 1 else "one call at a time"
+    room = (
+        f"{model.room.cells} tokens of memory" if model.room.cells > model.fit.tokens else "as many of memory"
+    )
+    slow = (
+        "" if model.shares else "; every prompt is read whole, as this kind of model cannot share beginnings"
+    )
+    return f"context {model.fit.tokens} tokens{remark}, {calls} in {room}{slow}"
+
+
+def _scheduler(model: LlamaModel, settings: Settings) -> Scheduler:
+    room, exact = model.room, model.room.calls == 1
+    cache = Cache(model, room.cells, room.calls, kept=KEPT, exact=exact, shares=model.shares)
+    threads = min(settings.threads or cores(), room.calls)
+    return Scheduler(model, cache, portion=settings.batch, exact=exact, threads=threads)
 
 
 def _volunteer_for_the_out_of_memory_killer() -> None:
@@ -100,102 +116,70 @@ def _volunteer_for_the_out_of_memory_killer() -> None:
 
 
 class Inbox:
-    """What has been asked and not been taken out yet. A thread reads it, so that the end of input is always seen."""
+    """What has been said to this process and not been taken out yet. A thread reads it, so that the end of input is
+    always seen."""
 
     def __init__(self, lines: IO[bytes]) -> None:
-        self.dropped: set[int] = set()
-        self._asked: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
 
     def take(self, wait: bool) -> Iterator[dict[str, Any]]:
         """All that is there; with `wait`, at least one."""
         if wait:
-            yield self._asked.get()
+            yield self._messages.get()
         with contextlib.suppress(queue.Empty):
             while True:
-                yield self._asked.get_nowait()
+                yield self._messages.get_nowait()
 
     def _read(self, lines: IO[bytes]) -> NoReturn:
         for line in lines:
-            message = json.loads(line)
-            if "drop" in message:
-                self.dropped.add(message["drop"])
-            else:
-                self._asked.put(message)
+            self._messages.put(json.loads(line))
         os._exit(0)
 
 
-def serve(inbox: Inbox, writer: Writer, say: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """Answer what is asked, in an order that spares the model reading."""
-    waiting: list[Call] = []
+def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoReturn:
+    """Answer what is asked, many calls at once."""
+    said = time.monotonic()
     while True:
-        for message in inbox.take(wait=not waiting):
+        for message in inbox.take(wait=scheduler.is_idle):
+            if "drop" in message:
+                scheduler.drop(message["drop"])
+                continue
             try:
-                waiting.append(writer.call(message))
+                scheduler.add(asking.call(message))
             except EngineError as error:
                 say({"id": message["id"], "error": _plain(error), "hint": error.hint})
-        for call in [call for call in waiting if call.id in inbox.dropped]:
-            waiting.remove(call)
-            inbox.dropped.discard(call.id)
-        if not waiting:
-            continue
-        call = next_call(waiting, writer.prefixes.reusable)
-        waiting.remove(call)
-        try:
-            say({"id": call.id, **writer.write(call, partial(inbox.dropped.__contains__, call.id))})
-        except Dropped:
-            pass
-        except EngineError as error:
-            say({"id": call.id, "error": _plain(error), "hint": error.hint})
-        inbox.dropped.discard(call.id)
-
-
-def next_call(waiting: list[Call], reusable: Callable[[Prompt], tuple[int, int]]) -> Call:
-    """The call with the longest beginning in memory, so that calls of one stage, and within it those on one text,
-    run together; the longest waiting of equals, and before all others one that was passed over too often."""
-    chosen = waiting[0]
-    if chosen.passed_over < MOST_PASSED_OVER:
-        chosen = max(waiting, key=lambda call: reusable(call.prompt))
-    for call in waiting[: waiting.index(chosen)]:
-        call.passed_over += 1
-    return chosen
+        for answer in scheduler.step():
+            if answer.error:
+                say({"id": answer.id, "error": _plain(answer.error), "hint": answer.error.hint})
+            else:
+                say({"id": answer.id, **answer.fields})
+        if time.monotonic() > said + SIGN_OF_LIFE:
+            said = time.monotonic()
+            say({"alive": True})
 
 
 def _plain(error: EngineError) -> str:
     return str(error).removesuffix(f"\n{error.hint}")
 
 
-# Writing
+# What is asked, in the model's own form
 
 
-class Writer:
-    """A model, what it has read, and the form in which it is asked."""
+class Asking:
+    """Turns requests into calls: the prompt as tokens, in the chat or the completion form."""
 
-    def __init__(self, model: LlamaModel, template: ChatTemplate | None, about: str, batch: int) -> None:
-        self.model, self.about = model, about
-        self.prefixes = Prefixes(model, model.fit.tokens, batch)
-        self._template = template
+    def __init__(self, model: LlamaModel, template: ChatTemplate | None, about: str) -> None:
+        self.about = about
+        self._model, self._template = model, template
 
     @classmethod
-    def load(cls, settings: dict[str, Any]) -> Writer:
-        path, batch = Path(settings["model"]), max(settings["batch"], SLICE)
-        model = LlamaModel.load(
-            path,
-            context=settings["context"],
-            rope=settings["rope"],
-            gpu_layers=settings["gpu_layers"],
-            threads=settings["threads"],
-            batch=batch,
-        )
-        completion, why = _form(model, path.stem, settings["completion_mode"])
+    def of(cls, model: LlamaModel, file: str, completion_mode: bool | None) -> Asking:
+        completion, why = _form(model, file, completion_mode)
         template = None if completion else ChatTemplate(model.chat_template, model.bos, model.eos)
-        if template:
-            template.parts(
-                [Message("system", "Be brief."), Message("user", "Hello.")]
-            )  # raises now, not later
-        remark = f" ({model.fit.remark})" if model.fit.remark else ""
-        about = f"{why}; context {model.fit.tokens} tokens{remark}"
-        return cls(model, template, about, batch)
+        if template:  # an unusable one raises now, not later
+            template.parts([Message("system", "Be brief."), Message("user", "Hello.")])
+        return cls(model, template, why)
 
     def call(self, message: dict[str, Any]) -> Call:
         """What is to be done for a request. Raises EngineError for what cannot fit, before anything is computed."""
@@ -203,10 +187,9 @@ class Writer:
         if self._template:
             prompt = self._chat(self._template, message["messages"])
         else:
-            prompt = self._prompt(
-                self.model.tokens(message["prompt"]), self.model.tokens(message["shared_prompt"])
-            )
-        asked, room = len(prompt.tokens), self.model.fit.tokens
+            tokens = self._model.tokens
+            prompt = _prompt(tokens(message["prompt"]), tokens(message["shared_prompt"]))
+        asked, room = len(prompt.tokens), self._model.fit.tokens
         if asked + sampling.max_tokens > room:
             raise EngineError(
                 f"prompt of {asked} tokens + {sampling.max_tokens} to write does not fit the context of {room} tokens",
@@ -217,88 +200,23 @@ class Writer:
             message["id"], prompt, message["grammar"], sampling, message["seed"], stop, message["seconds"]
         )
 
-    def write(self, call: Call, is_dropped: Callable[[], bool]) -> dict[str, Any]:
-        """The completion's fields. Raises Dropped as soon as `is_dropped`, EngineError for an impossible grammar."""
-        began = time.monotonic()
-
-        def between() -> None:
-            if is_dropped():
-                raise Dropped
-            if time.monotonic() - began > call.seconds:
-                raise Cut
-
-        text, cached, count, finish = bytearray(), 0, 0, "length"
-        with contextlib.suppress(Cut), contextlib.ExitStack() as ending:
-            grammar = GrammarState(self.model, call.grammar) if call.grammar else None
-            if grammar:
-                ending.callback(grammar.close)
-            cached = self.prefixes.fill(call.prompt, between)
-            for token in self._tokens(call, grammar, between):
-                count += 1
-                text += self.model.pieces[token]
-                if cut_at_stop(text, call.stop, len(self.model.pieces[token])):
-                    break
-            finish = "stop"
-        return {
-            "text": text.decode("utf-8", "replace"),
-            "finish": finish,
-            "prompt_tokens": len(call.prompt.tokens),
-            "cached_tokens": cached,
-            "completion_tokens": count,
-            "seconds": time.monotonic() - began,
-        }
-
-    def _tokens(self, call: Call, grammar: GrammarState | None, between: Callable[[], None]) -> Iterator[int]:
-        """What the model writes, until it ends the text or the grammar does. Raises Cut after max_tokens."""
-        rng = random.Random(call.seed)
-        at = len(call.prompt.tokens)
-        for left in range(call.sampling.max_tokens - 1, -1, -1):
-            token = draw(
-                self.model.logits(), grammar.allows if grammar else all_of, call.sampling, rng.random()
-            )
-            if token is None:
-                raise EngineError("the grammar asks for what the model's vocabulary cannot write")
-            if token in self.model.ends:
-                return
-            yield token
-            if grammar:
-                grammar.accept(token)
-                if grammar.is_finished():  # all that is left is to say so: one evaluation less
-                    return
-            between()
-            if left:
-                self.model.evaluate(np.array([token], np.int32), at, True)
-                at += 1
-        raise Cut
-
-    def _prompt(self, tokens: Tokens, shared: Tokens) -> Prompt:
-        same = min(common(tokens, shared), len(shared) - UNSETTLED, len(tokens) - 1)
-        return Prompt(tokens, max(0, same))
-
     def _chat(self, template: ChatTemplate, messages: Iterable[dict[str, Any]]) -> Prompt:
         parts = template.parts([Message(**message) for message in messages])
         last = max(index for index, part in enumerate(parts) if part.message)
-        return self._prompt(self._chat_tokens(parts), self._chat_tokens(parts[:last]))
+        return _prompt(self._chat_tokens(parts), self._chat_tokens(parts[:last]))
 
     def _chat_tokens(self, parts: list[Part]) -> Tokens:
         """A template may write the opening token itself; then it is not put there a second time."""
         pieces: list[Tokens] = []
-        for span in spans(parts, self.model.markers):
-            opens = not pieces and not (self.model.bos and span.text.startswith(self.model.bos))
-            pieces.append(self.model.tokens(span.text, span.special, opens))
+        for span in spans(parts, self._model.markers):
+            opens = not pieces and not (self._model.bos and span.text.startswith(self._model.bos))
+            pieces.append(self._model.tokens(span.text, span.special, opens))
         return np.concatenate(pieces) if pieces else np.empty(0, np.int32)
 
 
-def all_of(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.ones(len(tokens), np.bool_)
-
-
-def cut_at_stop(text: bytearray, stop: Iterable[bytes], added: int) -> bool:
-    """Cut the text where the first of the stop strings begins; only those that end in the last `added` bytes."""
-    found = [text.find(s, max(0, len(text) - added - len(s) + 1)) for s in stop if s]
-    if (at := min((at for at in found if at >= 0), default=-1)) >= 0:
-        del text[at:]
-    return at >= 0
+def _prompt(tokens: Tokens, shared: Tokens) -> Prompt:
+    same = min(common(tokens, shared), len(shared) - UNSETTLED, len(tokens) - 1)
+    return Prompt(tokens, max(0, same))
 
 
 def _form(model: LlamaModel, file: str, completion_mode: bool | None) -> tuple[bool, str]:

@@ -1,12 +1,10 @@
 """A GGUF model through llama.cpp's C API: load, tokens, evaluate, logits, memory, grammars.
 
     model = LlamaModel.load(Path("gemma.gguf"), settings)
-    model.evaluate(tokens, at=0, last=True)
-    model.logits()                       # one number for each token of the vocabulary; a view, not a copy
+    model.evaluate([Portion(sequence=0, tokens=[2, 818], at=0, wanted=True)])
+    model.logits(0)                      # one number for each token of the vocabulary; a view, not a copy
 
-It runs in the child process only (see llama_child) and knows nothing of requests. One sequence is computed at a
-time. Sequence WORKING is what is evaluated; sequence LOADED holds on to the cells of what was loaded, since
-llama.cpp would otherwise write over those that a sliding window has left behind.
+It runs in the child process only (see llama_child) and knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import ctypes
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,25 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
+from .cache import Tokens
 from .errors import EngineError
-from .prefixes import Tokens
+from .scheduler import Portion
+from .sizing import Context, KvType, Room, Settings, cores, fit_context, fit_room, free_memory
 
-WORKING, LOADED = 0, 1
 ALL_LAYERS = 1_000_000
+KEPT = 24  # sequences for what is kept of calls that have ended: the stages' beginnings and the last texts
+ROPE_TYPES = {
+    "none": llama.LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED,
+    "linear": llama.LLAMA_ROPE_SCALING_TYPE_LINEAR,
+    "yarn": llama.LLAMA_ROPE_SCALING_TYPE_YARN,
+}
+KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+FLASH_ATTENTION = {
+    None: llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    False: llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    True: llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
+GPU_DEVICE = 1  # of ggml's kinds of devices: 0 CPU, 1 GPU, 2 integrated GPU, 3 accelerator
 LOUD = 2  # ggml's log levels: 1 debug, 2 info, 3 warning, 4 error, 5 continues the line before
 MANY = 256  # candidates from which on it pays to ask about first bytes before asking the grammar
 OPENING = (*range(1, 128), *range(0xC2, 0xF5))  # the bytes that a character of UTF-8 can begin with
@@ -36,83 +48,66 @@ OPENING = (*range(1, 128), *range(0xC2, 0xF5))  # the bytes that a character of 
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """How many tokens the model sees, and how its positions are stretched for that; `remark` for people."""
-
-    tokens: int
-    rope_type: int = llama.LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED
-    rope_base: float = 0.0  # 0: the model's own, also for rope_scale
-    rope_scale: float = 0.0
-    remark: str = ""
-
-
-def fit_context(asked: int, trained: int, kind: str, base: float, scale: float) -> Context:
-    """The context for a model trained on `trained` tokens (0: it does not say); `kind` none, linear or yarn.
-
-    Without stretching nobody gets more than was trained. With it, a scale of 0 is taken as just enough.
-    """
-    if kind == "none":
-        if not trained or asked <= trained or base:
-            return Context(asked, rope_base=base)
-        remark = f"asked for {asked}; ROPE_SCALING yarn with ROPE_FREQ_SCALE {trained / asked:.2f} reaches it"
-        return Context(trained, remark=remark)
-    types = {"linear": llama.LLAMA_ROPE_SCALING_TYPE_LINEAR, "yarn": llama.LLAMA_ROPE_SCALING_TYPE_YARN}
-    scale = scale or (min(1.0, trained / asked) if trained else 1.0)
-    reached = min(asked, round(trained / scale)) if trained else asked
-    remark = f"asked for {asked}; a smaller ROPE_FREQ_SCALE reaches it" if reached < asked else ""
-    return Context(reached, types[kind], base, scale, remark or f"{kind} scaling {scale:.2f}")
-
-
 class LlamaModel:
     """A loaded model with one context. Not for use from several threads."""
 
-    def __init__(self, model: Any, context: Any, fit: Context) -> None:
-        self._model, self._context, self.fit = model, context, fit
+    def __init__(self, model: Any, context: Any, fit: Context, room: Room) -> None:
+        self._model, self._context, self.fit, self.room = model, context, fit, room
         self._vocab = llama.llama_model_get_vocab(model)
         self._memory = llama.llama_get_memory(context)
         self._batch = _Batch(llama.llama_n_batch(context))
+        self._rows: list[int] = []
         self.trained_on: int = llama.llama_model_n_ctx_train(model)
         self.size: int = llama.llama_vocab_n_tokens(self._vocab)
+        self.shares: bool = not (llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model))
         self._read_vocabulary()
 
     @classmethod
     def load(
-        cls,
-        path: Path,
-        *,
-        context: int,
-        rope: tuple[str, float, float],
-        gpu_layers: int,
-        threads: int,
-        batch: int,
+        cls, path: Path, settings: Settings, progress: Callable[[float], None] = lambda part: None
     ) -> LlamaModel:
-        """Read the file and make the context. Raises EngineError; what llama.cpp says goes to stderr."""
+        """Read the file and make the context. Raises EngineError; what llama.cpp says goes to stderr.
+
+        `progress` hears how much has been read, from 0 to 1.
+        """
+
+        @llama.llama_progress_callback
+        def hear(part: float, _: Any) -> bool:
+            progress(part)
+            return True
+
         llama.llama_log_set(_log, ctypes.c_void_p(0))
         llama.llama_backend_init()
-        settings = llama.llama_model_default_params()
-        settings.n_gpu_layers = gpu_layers if gpu_layers >= 0 else ALL_LAYERS
-        model = llama.llama_model_load_from_file(os.fsencode(path), settings)
+        how = llama.llama_model_default_params()
+        how.n_gpu_layers = settings.gpu_layers if settings.gpu_layers >= 0 else ALL_LAYERS
+        how.progress_callback = hear
+        model = llama.llama_model_load_from_file(os.fsencode(path), how)
         if not model:
             raise EngineError(
                 f"llama.cpp cannot load {path.name}", hint="is the file complete, and its kind known?"
             )
-        fit = fit_context(context, llama.llama_model_n_ctx_train(model), *rope)
-        made = llama.llama_init_from_model(model, _context_settings(fit, threads or cores(), batch))
+        fit = fit_context(settings.context, llama.llama_model_n_ctx_train(model), settings.rope)
+        gpu_bytes = _free_on_gpu() if settings.gpu_layers else 0
+        room = fit_room(
+            fit.tokens,
+            settings.sequences,
+            _cell_bytes(model, settings.kv_type),
+            gpu_bytes or free_memory() - llama.llama_model_size(model),  # the file is mapped, not yet read
+            bool(gpu_bytes),
+        )
+        made = llama.llama_init_from_model(model, _context_settings(settings, fit, room))
         if not made:
             raise EngineError(
                 f"no room for a context of {fit.tokens} tokens",
-                hint="a smaller LOCAL.CONTEXT needs less memory",
+                hint="a smaller LOCAL.CONTEXT or LOCAL.SEQUENCES needs less memory",
             )
-        return cls(model, made, fit)
+        return cls(model, made, fit, room)
 
     # What the file says
 
     def about(self, key: str) -> str:
         """The file's metadata under a key, "" when it has none. Shortened to 1,000 characters."""
-        text = ctypes.create_string_buffer(1000)
-        found = llama.llama_model_meta_val_str(self._model, key.encode(), text, len(text))
-        return text.value.decode("utf-8", "replace") if found > 0 else ""
+        return _about(self._model, key)
 
     @property
     def chat_template(self) -> str:
@@ -180,55 +175,82 @@ class LlamaModel:
         assert count >= 0, "a token is at least one byte long"
         return np.array(out[:count], np.int32)
 
-    # The memory, as prefixes.Memory wants it
+    # The memory and the model, as the scheduler wants them
 
-    def clear(self) -> None:
-        llama.llama_memory_clear(self._memory, False)
+    def copy(self, source: int, target: int, length: int) -> None:
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def cut(self, length: int) -> bool:
-        return bool(llama.llama_memory_seq_rm(self._memory, WORKING, length, -1))
+    def cut(self, sequence: int, length: int) -> None:
+        if not llama.llama_memory_seq_rm(self._memory, sequence, length or -1, -1):
+            raise RuntimeError(f"sequence {sequence} cannot be cut to {length} tokens")
 
-    def save(self) -> Any | None:
-        size = llama.llama_state_seq_get_size(self._context, WORKING)
-        saved = (ctypes.c_uint8 * size)()
-        return saved if llama.llama_state_seq_get_data(self._context, saved, size, WORKING) else None
-
-    def restore(self, saved: Any) -> bool:
-        if not llama.llama_state_seq_set_data(self._context, saved, len(saved), LOADED):
-            return False
-        llama.llama_memory_seq_cp(self._memory, LOADED, WORKING, -1, -1)
-        return True
-
-    def evaluate(self, tokens: Tokens, at: int, last: bool) -> None:
-        """Read at most `batch` tokens that stand at `at`; with `last`, logits() is then about what comes next."""
-        code = llama.llama_decode(self._context, self._batch.filled(tokens, at, last))
+    def evaluate(self, portions: Sequence[Portion]) -> None:
+        """Read the portions, at most `portion` tokens together."""
+        self._rows = self._batch.fill(portions)
+        code = llama.llama_decode(self._context, self._batch.raw)
         if code:
-            raise RuntimeError(f"llama_decode gave {code} for {len(tokens)} tokens at {at}")
+            raise RuntimeError(f"llama_decode gave {code} for {portions}"[:500])
 
-    def logits(self) -> NDArray[np.float32]:
-        """For the token after the last one; valid until the next evaluate. Tokens that are never text are out."""
-        pointer = llama.llama_get_logits_ith(self._context, -1)
+    def logits(self, portion: int) -> NDArray[np.float32]:
+        """For the token after a portion of the last evaluation; valid until the next. Tokens that are never text
+        are out."""
+        pointer = llama.llama_get_logits_ith(self._context, self._rows[portion])
         logits = np.ctypeslib.as_array(pointer, (self.size,))
         logits[self.hidden] = -np.inf
         return logits
 
-
-def _context_settings(fit: Context, threads: int, batch: int) -> Any:
-    settings = llama.llama_context_default_params()
-    settings.n_ctx = fit.tokens
-    settings.n_batch = settings.n_ubatch = batch
-    settings.n_threads = settings.n_threads_batch = threads
-    settings.n_seq_max = 2
-    settings.kv_unified = True  # so that the two sequences can share cells
-    settings.swa_full = True  # or what has left a sliding window could not be cut back to
-    settings.rope_scaling_type = fit.rope_type
-    settings.rope_freq_base, settings.rope_freq_scale = fit.rope_base, fit.rope_scale
-    return settings
+    def grammar(self, text: str) -> GrammarState:
+        return GrammarState(self, text)
 
 
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _context_settings(settings: Settings, fit: Context, room: Room) -> Any:
+    how = llama.llama_context_default_params()
+    how.n_ctx = room.cells
+    how.n_batch = how.n_ubatch = settings.batch
+    how.n_threads = how.n_threads_batch = settings.threads or cores()
+    how.n_seq_max = room.calls + KEPT if room.calls > 1 else 1
+    how.kv_unified = True  # so that sequences can share cells
+    how.swa_full = True  # or what has left a sliding window could not be cut back to
+    how.type_k = how.type_v = KV_TYPES[settings.kv_type]
+    how.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
+    how.rope_scaling_type = ROPE_TYPES[fit.rope.kind]
+    how.rope_freq_base, how.rope_freq_scale = fit.rope.base, fit.rope.scale
+    return how
+
+
+def _cell_bytes(model: Any, kv_type: KvType) -> int:
+    """What the keys and values of one token take in all layers."""
+    arch = _about(model, "general.architecture")
+    head = llama.llama_model_n_embd(model) // max(1, llama.llama_model_n_head(model))
+    lengths = [_about(model, f"{arch}.attention.{name}_length") for name in ("key", "value")]
+    numbers = sum(int(length) if length.isdigit() else head for length in lengths)
+    numbers *= llama.llama_model_n_layer(model) * llama.llama_model_n_head_kv(model)
+    return max(1, round(numbers * {"f16": 2, "q8_0": 34 / 32, "q4_0": 18 / 32}[kv_type]))
+
+
+def _about(model: Any, key: str) -> str:
+    text = ctypes.create_string_buffer(1000)
+    found = llama.llama_model_meta_val_str(model, key.encode(), text, len(text))
+    return text.value.decode("utf-8", "replace") if found > 0 else ""
+
+
+def _free_on_gpu() -> int:
+    """Bytes free on all GPUs together; 0 where there is none or the build does not use them."""
+    if not llama.llama_supports_gpu_offload():
+        return 0
+    ggml, total = llama._lib, 0
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, *[ctypes.POINTER(ctypes.c_size_t)] * 2]
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    for number in range(ggml.ggml_backend_dev_count()):
+        device = ggml.ggml_backend_dev_get(number)
+        if ggml.ggml_backend_dev_type(device) == GPU_DEVICE:
+            free, all_of_it = ctypes.c_size_t(), ctypes.c_size_t()
+            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(all_of_it))
+            total += free.value
+    return total
 
 
 @llama.llama_log_callback
@@ -238,25 +260,37 @@ def _log(level: int, text: bytes, user_data: Any) -> None:
 
 
 class _Batch:
-    """llama.cpp's batch, filled again for each evaluation."""
+    """llama.cpp's batch over arrays of our own, filled again for each evaluation."""
 
     def __init__(self, room: int) -> None:
-        self._batch = llama.llama_batch_init(room, 0, 1)
-        self._token = np.ctypeslib.as_array(self._batch.token, (room,))
-        self._position = np.ctypeslib.as_array(self._batch.pos, (room,))
-        self._wanted = np.ctypeslib.as_array(self._batch.logits, (room,))
-        for index in range(room):
-            self._batch.n_seq_id[index] = 1
-            self._batch.seq_id[index][0] = WORKING
+        self._token, self._position = np.zeros(room, np.int32), np.zeros(room, np.int32)
+        self._sequence, self._ones = np.zeros(room, np.int32), np.ones(room, np.int32)
+        self._wanted = np.zeros(room, np.int8)
+        each = self._sequence.ctypes.data + 4 * np.arange(room, dtype=np.uintp)
+        self._sequences = np.ascontiguousarray(each)  # an address for each token
+        self.raw = llama.llama_batch(
+            0,
+            self._token.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            None,
+            self._position.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            self._ones.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            self._sequences.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+            self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
 
-    def filled(self, tokens: Tokens, at: int, last: bool) -> Any:
-        count = len(tokens)
-        self._token[:count] = tokens
-        self._position[:count] = np.arange(at, at + count)
-        self._wanted[:count] = 0
-        self._wanted[count - 1] = last
-        self._batch.n_tokens = count
-        return self._batch
+    def fill(self, portions: Sequence[Portion]) -> list[int]:
+        """Gives the row of each portion's last token."""
+        rows, end = [], 0
+        for portion in portions:
+            start, end = end, end + len(portion.tokens)
+            self._token[start:end] = portion.tokens
+            self._position[start:end] = np.arange(portion.at, portion.at + len(portion.tokens))
+            self._sequence[start:end] = portion.sequence
+            self._wanted[start:end] = 0
+            self._wanted[end - 1] = portion.wanted
+            rows.append(end - 1)
+        self.raw.n_tokens = end
+        return rows
 
 
 class GrammarState:

@@ -26,66 +26,42 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from .engine import Completion, Request
 from .errors import EngineError
+from .sizing import Settings
 
 CALL_SECONDS = 600.0  # of computing; a call that takes longer ends as if max_tokens were reached
 CRASHES = 3  # in a row, without an answer between them, and the model is given up
 END_SECONDS = 10.0  # for the child to end by itself; it needs milliseconds
 GIVEN_UP_SECONDS = 10.0  # then a person may have changed something, and it is tried anew
+HUNG_SECONDS = (
+    600.0  # without a word while it loads or computes; one evaluation of a large model takes minutes
+)
 LOG_LINES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class RopeScaling:
-    """How positions are stretched to see more tokens than the model was trained on.
-
-    `scale` is trained length / context (0.33: three times as many), 0 for as much as the context needs; `base`
-    replaces the model's own frequency base, 0 leaves it.
-    """
-
-    kind: Literal["none", "linear", "yarn"] = "none"
-    base: float = 0.0
-    scale: float = 0.0
-
-
 class Local:
-    """One GGUF file. It takes many calls at once and computes them one by one, in an order that spares reading."""
+    """One GGUF file. It takes many calls at once, and computes as many together as there is room for."""
 
-    workers = 16
+    workers = 64
 
-    def __init__(
-        self,
-        model: Path,
-        *,
-        context: int = 12000,
-        rope: RopeScaling | None = None,
-        gpu_layers: int = -1,
-        threads: int = 0,
-        batch: int = 512,
-        completion_mode: bool | None = None,
-    ) -> None:
-        """`completion_mode` None asks instruct models through their chat template and others in the completion
-        form; `gpu_layers` -1 puts all on the GPU where there is one; `threads` 0 is one for each core."""
+    def __init__(self, model: Path, settings: Settings | None = None) -> None:
         self.name = model.name
-        self.about = ""  # the form and context that were chosen and why, once loaded
+        self.about = ""  # what was chosen and why, once loaded: form, context, calls at once
         self._model = model
-        self._settings = {
-            "model": str(model.absolute()),
-            "context": context,
-            "rope": astuple(rope or RopeScaling()),
-            "gpu_layers": gpu_layers,
-            "threads": threads,
-            "batch": batch,
-            "completion_mode": completion_mode,
-        }
+        self._settings = settings or Settings()
         self._child: _Child | None = None
         self._crashes = 0  # in a row
         self._crashed_at = 0.0
+
+    @property
+    def loaded(self) -> float:
+        """How much of the model is in memory, from 0 to 1."""
+        return self._child.loaded if self._child else 0.0
 
     async def start(self) -> None:
         """Load the model unless it is loaded. Raises EngineError: no such file, not a model, no memory, a crash."""
@@ -127,7 +103,7 @@ class Local:
                     raise self._child.end_error()
                 self._crashes = 0
             self._check_file()
-            self._child = _Child(self._settings, self._count_crash)
+            self._child = _Child(self._model, self._settings, self._count_crash)
         child = self._child
         self.about = (await _result(child.ready))["about"]
         return child
@@ -150,16 +126,19 @@ class Local:
 class _Child:
     """One process, what was asked of it, and what it said. Safe to use from any thread."""
 
-    def __init__(self, settings: dict[str, Any], count_crash: Callable[[], int]) -> None:
+    def __init__(self, model: Path, settings: Settings, count_crash: Callable[[], int]) -> None:
         """`count_crash` is called when the process ends unasked, and gives how often that was in a row."""
         self.ready: Future[dict[str, Any]] = Future()
         self.is_over = False
+        self.loaded = 0.0  # of the model's file; 1 when it can be asked
         self._count_crash, self._crashes = count_crash, 0
         self._closing = False
         self._asked: dict[int, Future[dict[str, Any]]] = {}
         self._last = 0
+        self._heard = time.monotonic()
+        self._ended = threading.Event()
         self._lock = threading.Lock()  # around what both the reading thread and callers change
-        self._name = Path(settings["model"]).name
+        self._name = model.name
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - the reading thread closes it
         self._log_tail = ""
         self._process = subprocess.Popen(
@@ -172,9 +151,10 @@ class _Child:
         )
         assert self._process.stdin and self._process.stdout
         self._input: IO[bytes] = self._process.stdin
-        self._send(settings)
+        self._send({"model": str(model.absolute()), "settings": asdict(settings)})
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. Raises EngineError."""
@@ -184,6 +164,8 @@ class _Child:
                 raise self.end_error()
             self._last += 1
             number = self._last
+            if not self._asked:
+                self._heard = time.monotonic()
             self._asked[number] = future
             self._send({"id": number, **message})
         try:
@@ -229,16 +211,31 @@ class _Child:
         """Hand out what the process says until it says no more; runs in a thread."""
         for line in lines:
             message = json.loads(line)
+            self._heard = time.monotonic()
             if "ready" in message:
+                self.loaded = 1.0
                 self.ready.set_result(message["ready"])
+            elif "loading" in message:
+                self.loaded = message["loading"]
+            elif "alive" in message:
+                pass
             elif "failed" in message:
                 hint = f"{message['hint']}\nits log ends with:\n{_tail(self._log)}"
                 self.ready.set_exception(EngineError(message["failed"], hint=hint))
             else:
                 self._hand_out(message)
         self._process.wait()
+        self._ended.set()
         lines.close()
         self._give_up()
+
+    def _watch(self) -> None:
+        """Kill the process when it hangs, so that its calls fail and can be asked again; runs in a thread."""
+        while not self._ended.wait(min(1.0, HUNG_SECONDS)):
+            busy = self._asked or not self.ready.done()
+            if busy and time.monotonic() > self._heard + HUNG_SECONDS:
+                self._process.kill()
+                return
 
     def _hand_out(self, message: dict[str, Any]) -> None:
         with self._lock:

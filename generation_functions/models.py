@@ -17,7 +17,8 @@ from .api import Api
 from .config import COHERE_URL, Config
 from .engine import Engine, Sample
 from .errors import ConfigError
-from .local import Local, RopeScaling
+from .local import Local
+from .sizing import RopeScaling, Settings
 from .stage import Model
 
 Role = Literal["small", "large"]
@@ -64,6 +65,14 @@ class Models:
             await self._engines[name].start()
         return self._engines[name]
 
+    @property
+    def loading(self) -> str:
+        """What is being loaded and how far it is, for people; "" when nothing is."""
+        for engine in list(self._engines.values()):
+            if isinstance(engine, Local) and self._starting.locked() and engine.loaded < 1:
+                return f"loading {engine.name}: {engine.loaded:.0%}"
+        return ""
+
     async def close(self) -> None:
         """End every engine; their memory is free when this returns."""
         while self._engines:
@@ -103,19 +112,7 @@ class Models:
         file = config.path(key)
         if not file.is_file():
             raise ConfigError(f"{key}: there is no model file {file}; `make run` brings the default one")
-        rope = RopeScaling(
-            config["LOCAL.ROPE_SCALING"], config["LOCAL.ROPE_FREQ_BASE"], config["LOCAL.ROPE_FREQ_SCALE"]
-        )
-        completion_mode = config["SYSTEM.COMPLETION_MODE"]
-        return Local(
-            file,
-            context=config["LOCAL.CONTEXT"],
-            rope=rope,
-            gpu_layers=config["LOCAL.GPU_LAYERS"],
-            threads=config["LOCAL.THREADS"],
-            batch=config["LOCAL.BATCH"],
-            completion_mode=None if completion_mode == "auto" else completion_mode,
-        )
+        return Local(file, _settings(config))
 
     def _address(self, role: Role) -> str:
         if self._mode in ("local", "sample"):
@@ -127,3 +124,21 @@ class Models:
     def _either(self, large: str, small: str, role: Role) -> str:
         value = self._config[large] if role == "large" else ""
         return value or self._config[small]
+
+
+def _settings(config: Config) -> Settings:
+    """The section LOCAL, and the form in which the model is asked."""
+    completion_mode, attention = config["SYSTEM.COMPLETION_MODE"], config["LOCAL.FLASH_ATTENTION"]
+    return Settings(
+        context=config["LOCAL.CONTEXT"],
+        rope=RopeScaling(
+            config["LOCAL.ROPE_SCALING"], config["LOCAL.ROPE_FREQ_BASE"], config["LOCAL.ROPE_FREQ_SCALE"]
+        ),
+        sequences=config["LOCAL.SEQUENCES"],
+        gpu_layers=config["LOCAL.GPU_LAYERS"],
+        threads=config["LOCAL.THREADS"],
+        batch=config["LOCAL.BATCH"],
+        flash_attention=None if attention == "auto" else attention,
+        kv_type=config["LOCAL.KV_TYPE"],
+        completion_mode=None if completion_mode == "auto" else completion_mode,
+    )

@@ -76,7 +76,10 @@ def edited(record: Any, overlay: Overlay) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a step is: `done` of `total` items, `bought` of them in this call, `seconds` since it began."""
+    """How far a step is: `done` of `total` items, `bought` of them in this call, `seconds` since it began.
+
+    `note` says what it waits for; it is all that there is to say of work without items.
+    """
 
     step: str
     done: int
@@ -87,9 +90,12 @@ class Progress:
     note: str = ""
 
     def __str__(self) -> str:
+        if not self.total:
+            return f"{self.step}: {self.note}"
         left = self.seconds / self.bought * (self.total - self.done) if self.bought else 0.0
+        note = f"; {self.note}" if self.note else ""
         time_left = f", about {left:.0f} s left" if self.done < self.total and left >= 1 else ""
-        return f"{self.step}: {self.done} of {self.total} done ({self.ledger}){time_left}{self.note}"
+        return f"{self.step}: {self.done} of {self.total} done ({self.ledger}){time_left}{note}"
 
 
 @dataclass

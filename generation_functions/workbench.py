@@ -24,7 +24,7 @@ from .background import Background, Latest, display_progress
 from .batch import Batch, Files, Shown
 from .errors import ConfigError, Paused, RunError
 from .models import ROLES, Models, Role
-from .records import Act, Chunk, Outcome, Pair, content_key
+from .records import Act, Chunk, Ledger, Outcome, Pair, content_key
 from .stage import Ask
 from .step import Item, Pause, Progress, Step, at_rest, carry_out, edited
 from .store import Store
@@ -39,8 +39,11 @@ class Plan:
     settings: tuple[str, ...]
 
 
-_ROPE = ("LOCAL.ROPE_SCALING", "LOCAL.ROPE_FREQ_BASE", "LOCAL.ROPE_FREQ_SCALE", "SYSTEM.COMPLETION_MODE")
-_NAMES = ("SYSTEM.USE_FILENAMES", *_ROPE)
+_FORM = (
+    *("LOCAL.ROPE_SCALING", "LOCAL.ROPE_FREQ_BASE", "LOCAL.ROPE_FREQ_SCALE", "LOCAL.KV_TYPE"),
+    "SYSTEM.COMPLETION_MODE",
+)
+_NAMES = ("SYSTEM.USE_FILENAMES", *_FORM)
 _VOTES = ("SYSTEM.DOUBLE_CHECK_COUNTER", *_NAMES)
 _CHECKS = tuple(check.stage for check in questions.CHECKS)
 
@@ -64,7 +67,7 @@ PLANS: dict[str, Plan] = {
     "converse": Plan(
         "large",
         ("write_conversation", "write_assistant_conversation"),
-        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_ROPE),
+        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_FORM),
     ),
 }
 Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
@@ -258,8 +261,12 @@ class Workbench:
         )
         if not left:
             return Shown(f"{name} is not loaded: its steps have nothing left to do")
-        engine = self._background.wait(self._models.ready(role))
+        engine = self._background.wait(self._models.ready(role), tick=partial(self._show_loading, role))
         return Shown(f"{name} is ready: {getattr(engine, 'about', '') or role}")
+
+    def _show_loading(self, role: Role) -> None:
+        if note := self._models.loading:
+            self._report(Progress(f"{role} model", 0, 0, 0, Ledger(), 0.0, note))
 
     def try_models(self) -> list[str]:
         """One small call to each model, a line each; the first that is wrong is raised as an EngineError."""
@@ -374,7 +381,7 @@ class Workbench:
 
     def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> list[Item]:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause, latest = Pause(), Latest(self._report)
+        pause, latest = Pause(), Latest(self._report, lambda: self._models.loading)
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
         items = self._background.wait(work, pause, latest.show)
         latest.show()

@@ -17,6 +17,7 @@ from generation_functions.engine import Completion, Message, Request, Sampling
 from generation_functions.errors import EngineError
 from generation_functions.grammar import Grammar
 from generation_functions.local import Local
+from generation_functions.sizing import Settings
 
 VERDICT = Grammar.compile(
     'root ::= "Reason: " reason "\\nVerdict: " verdict\n'
@@ -46,7 +47,18 @@ def request(item: str = "Question: What is salt?\n", shared: str = EXAMPLES, **c
 
 @pytest.fixture(scope="module")
 def engine(model_path):
-    engine = Local(model_path, context=4096)
+    """Four calls at once."""
+    yield from loaded(model_path, 4)
+
+
+@pytest.fixture(scope="module")
+def single(model_path):
+    """One call after the other."""
+    yield from loaded(model_path, 1)
+
+
+def loaded(model_path, sequences):
+    engine = Local(model_path, Settings(context=4096, sequences=sequences))
     asyncio.run(engine.start())
     yield engine
     asyncio.run(engine.close())
@@ -79,25 +91,37 @@ def ends_soon(process: int) -> bool:
     return False
 
 
-def test_every_answer_follows_its_grammar(engine):
-    for answer in ask(engine, *(request(seed=seed) for seed in range(8))):
+def test_every_answer_follows_its_grammar_and_is_that_of_its_own_question(engine):
+    """Each grammar admits its own number alone, so that an answer in a wrong place cannot be read."""
+    own = {n: Grammar.compile(VERDICT.text.replace('"Reason: "', f'"{n}: "')) for n in range(24)}
+    asked = [request(f"Question: Is {n // 2} odd?\n", grammar=own[n], seed=n) for n in own]
+    for n, answer in enumerate(ask(engine, *asked)):
         assert answer.finish == "stop"
-        VERDICT.read(answer.text)
+        own[n].read(answer.text)
 
 
-def test_it_says_which_form_and_context_it_chose(engine, model_path):
+def test_votes_on_one_question_read_it_once(engine):
+    fresh = EXAMPLES.replace("glass", "a mirror")
+    answers = ask(engine, *(request(shared=fresh, seed=seed) for seed in range(8)))
+    read = [answer.prompt_tokens - answer.cached_tokens for answer in answers]
+    assert (max(read), sum(read)) == (answers[0].prompt_tokens, answers[0].prompt_tokens + 7)
+
+
+def test_it_says_which_form_context_and_number_of_calls_it_chose(engine, single, model_path):
     assert engine.name == model_path.name
-    assert engine.about == "completion form: the file has no chat template; context 4096 tokens"
+    form = "completion form: the file has no chat template"
+    assert engine.about == f"{form}; context 4096 tokens, 4 calls at once in 10240 tokens of memory"
+    assert single.about == f"{form}; context 4096 tokens, one call at a time in as many of memory"
 
 
-def test_the_same_seed_gives_the_same_text_whatever_was_computed_before(engine):
+def test_alone_the_same_seed_gives_the_same_text_whatever_was_computed_before(single):
     asked = [request(seed=seed) for seed in (1, 2)]
     other = request("Question: Who?\n", SYSTEM * 12)
-    first = [ask(engine, one)[0].text for one in asked]
-    ask(engine, other)
-    assert [ask(engine, one, other)[0].text for one in asked] == first
-    asyncio.run(engine.close())
-    assert [answer.text for answer in ask(engine, *asked)] == first
+    first = [ask(single, one)[0].text for one in asked]
+    ask(single, other)
+    assert [ask(single, one, other)[0].text for one in asked] == first
+    asyncio.run(single.close())
+    assert [answer.text for answer in ask(single, *asked)] == first
     assert len(set(first)) > 1
 
 
@@ -176,6 +200,34 @@ def test_a_killed_child_fails_its_calls_and_the_next_call_starts_another(engine)
     assert ask(engine, request())[0].finish == "stop"
 
 
+def test_a_child_that_hangs_is_ended_and_the_next_call_starts_another(engine, monkeypatch):
+    monkeypatch.setattr(local, "HUNG_SECONDS", 1.0)
+    ask(engine, request())
+    os.kill(pid(engine), signal.SIGSTOP)
+    with pytest.raises(EngineError, match="was killed by signal 9") as caught:
+        ask(engine, request())
+    assert caught.value.retryable
+    monkeypatch.undo()
+    assert ask(engine, request())[0].finish == "stop"
+
+
+def test_how_far_loading_is_can_be_asked(model_path):
+    engine = Local(model_path)
+
+    async def loading():
+        seen = [engine.loaded]
+        task = asyncio.ensure_future(engine.start())
+        while not task.done():
+            await asyncio.sleep(0.01)
+            seen.append(engine.loaded)
+        await engine.close()
+        return seen
+
+    seen = asyncio.run(loading())
+    assert (seen[0], seen[-1]) == (0, 1)
+    assert seen == sorted(seen) and len(set(seen)) > 2
+
+
 def test_the_third_crash_in_a_row_is_not_worth_another_try(model_path, monkeypatch):
     engine = Local(model_path)
 
@@ -213,9 +265,11 @@ def test_a_context_that_memory_cannot_hold_is_one_readable_error(model_path):
     script = f"""
 import asyncio, resource
 from pathlib import Path
-from generation_functions.local import Local, RopeScaling
+from generation_functions.local import Local
+from generation_functions.sizing import RopeScaling, Settings
+from generation_functions.sizing import RopeScaling, Settings
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))  # 4.5 GB would be needed
-asyncio.run(Local(Path({str(model_path)!r}), context=250_000, rope=RopeScaling("linear")).start())
+asyncio.run(Local(Path({str(model_path)!r}), Settings(context=250_000, rope=RopeScaling("linear"))).start())
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120).stderr
     assert "no room for a context of 250000 tokens" in said
@@ -224,7 +278,7 @@ asyncio.run(Local(Path({str(model_path)!r}), context=250_000, rope=RopeScaling("
 
 def test_a_model_without_a_template_cannot_be_asked_in_the_chat_form(model_path):
     with pytest.raises(EngineError, match="has no chat template\nSYSTEM.COMPLETION_MODE: true"):
-        asyncio.run(Local(model_path, completion_mode=False).start())
+        asyncio.run(Local(model_path, Settings(completion_mode=False)).start())
 
 
 def test_closing_gives_everything_back_and_nothing_is_ever_printed(model_path, capfd):
