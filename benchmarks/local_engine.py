@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -67,6 +69,8 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--only", default="", help="contenders whose names begin so, separated by commas")
     chosen = parser.parse_args()
+    if "GOMP_SPINCOUNT" not in os.environ:  # what our child has; it is read when llama.cpp is loaded
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GOMP_SPINCOUNT": "1000"})
     sequences = [int(number) for number in chosen.sequences.split(",")]
 
     calls = recorded_calls(chosen.model)

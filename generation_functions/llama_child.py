@@ -12,11 +12,11 @@ and says, on its standard output:
     {"ready": {"about": "completion form: ...; context 12000 tokens, 8 calls at once in ..."}}
     {"id": 7, "text": "Reason: ...", "finish": "stop", "prompt_tokens": 1204, "cached_tokens": 1130, ...}
     {"id": 8, "error": "prompt of 13000 tokens + 300 to write does not fit ...", "hint": "..."}
-    {"alive": true}
+    {"cells": 5120}
 
-the last at least every few seconds while it computes. When its input ends, which the system sees to when the kernel
-is killed, the process ends at once, also in the middle of computing. What llama.cpp says goes to standard error, a
-log file.
+the last, how many cells of its memory are in use, every few seconds while it computes and when it rests. When its
+input ends, which the system sees to when the kernel is killed, the process ends at once, also in the middle of
+computing. What llama.cpp says goes to standard error, a log file.
 """
 
 from __future__ import annotations
@@ -139,8 +139,11 @@ class Inbox:
 
 def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoReturn:
     """Answer what is asked, many calls at once."""
-    said = time.monotonic()
+    said, cells = time.monotonic(), 0
     while True:
+        if time.monotonic() > said + SIGN_OF_LIFE or (scheduler.is_idle and cells != scheduler.cache.used):
+            said, cells = time.monotonic(), scheduler.cache.used
+            say({"cells": cells})
         for message in inbox.take(wait=scheduler.is_idle):
             if "drop" in message:
                 scheduler.drop(message["drop"])
@@ -154,9 +157,6 @@ def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoRet
                 say({"id": answer.id, "error": _plain(answer.error), "hint": answer.error.hint})
             else:
                 say({"id": answer.id, **answer.fields})
-        if time.monotonic() > said + SIGN_OF_LIFE:
-            said = time.monotonic()
-            say({"alive": True})
 
 
 def _plain(error: EngineError) -> str:

@@ -63,6 +63,11 @@ class Local:
         """How much of the model is in memory, from 0 to 1."""
         return self._child.loaded if self._child else 0.0
 
+    @property
+    def cells(self) -> int:
+        """How many tokens its memory holds, of calls that are computed and of what is kept of others."""
+        return self._child.cells if self._child else 0
+
     async def start(self) -> None:
         """Load the model unless it is loaded. Raises EngineError: no such file, not a model, no memory, a crash."""
         await self._running()
@@ -131,6 +136,7 @@ class _Child:
         self.ready: Future[dict[str, Any]] = Future()
         self.is_over = False
         self.loaded = 0.0  # of the model's file; 1 when it can be asked
+        self.cells = 0  # tokens that its memory holds
         self._count_crash, self._crashes = count_crash, 0
         self._closing = False
         self._asked: dict[int, Future[dict[str, Any]]] = {}
@@ -217,8 +223,8 @@ class _Child:
                 self.ready.set_result(message["ready"])
             elif "loading" in message:
                 self.loaded = message["loading"]
-            elif "alive" in message:
-                pass
+            elif "cells" in message:
+                self.cells = message["cells"]
             elif "failed" in message:
                 hint = f"{message['hint']}\nits log ends with:\n{_tail(self._log)}"
                 self.ready.set_exception(EngineError(message["failed"], hint=hint))
