@@ -9,10 +9,13 @@ Nothing is loaded before the first call, so a run with nothing left to do loads 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
+from . import hub
 from .api import Api
 from .config import COHERE_URL, Config
 from .engine import Engine, Sample
@@ -33,6 +36,8 @@ class Models:
         self._engines: dict[str, Engine] = {}
         self._starting = asyncio.Lock()  # many calls wait for a model at once; one of them loads it
         self._mode = config["SYSTEM.MODE"]
+        self._bringing = ""
+        self._brought: dict[str, Path] = {}  # by their names, models that came from a hub
 
     def check(self) -> None:
         """Raises ConfigError for what can be seen wrong before anything is loaded."""
@@ -60,6 +65,7 @@ class Models:
             if name not in self._engines:
                 if self._mode == "local":
                     await self.close()
+                    await self._bring(role)
                     self._say(f"loading {self.name(role)}")
                 self._engines[name] = self._made(role)
             await self._engines[name].start()
@@ -67,7 +73,9 @@ class Models:
 
     @property
     def loading(self) -> str:
-        """What is being loaded and how far it is, for people; "" when nothing is."""
+        """What is being brought or loaded and how far it is, for people; "" when nothing is."""
+        if self._bringing:
+            return self._bringing
         for engine in list(self._engines.values()):
             if isinstance(engine, Local) and self._starting.locked() and engine.loaded < 1:
                 return f"loading {engine.name}: {engine.loaded:.0%}"
@@ -103,16 +111,31 @@ class Models:
         )
 
     def _local(self, role: Role) -> Local:
-        config = self._config
-        key = (
-            "API.LARGE_LOGICAL_MODEL"
-            if role == "large" and config["API.LARGE_LOGICAL_MODEL"]
-            else "API.LOGICAL_MODEL"
-        )
-        file = config.path(key)
-        if not file.is_file():
+        key = "API.LOGICAL_MODEL"
+        if role == "large" and self._config["API.LARGE_LOGICAL_MODEL"]:
+            key = "API.LARGE_LOGICAL_MODEL"
+        file = self._brought.get(self.name(role)) or self._config.path(key)
+        if not hub.parse(self.name(role)) and not file.is_file():
             raise ConfigError(f"{key}: there is no model file {file}; `make run` brings the default one")
-        return Local(file, _settings(config))
+        return Local(file, _settings(self._config))
+
+    async def _bring(self, role: Role) -> None:
+        """Download the role's model where its name is one of a hub's, unless it is there."""
+        name = self.name(role)
+        address = hub.parse(name)
+        if not address:
+            return
+
+        def tell(so_far: int, in_all: int) -> None:
+            self._bringing = f"downloading {address.file}: {so_far / 1e6:,.0f} of {in_all / 1e6:,.0f} MB"
+
+        stop = threading.Event()
+        try:
+            folder = self._config.folder / "logical_models"
+            self._brought[name] = await asyncio.to_thread(hub.fetch, address, folder, tell, stop)
+        finally:
+            stop.set()  # when this was cancelled the thread goes on otherwise
+            self._bringing = ""
 
     def _address(self, role: Role) -> str:
         if self._mode in ("local", "sample"):
