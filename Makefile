@@ -10,14 +10,14 @@ PYTHON := $(shell for python in .venv/bin/python python3.12 python3.11 python3 p
 endif
 # 1: compile for an NVIDIA GPU, 0: do not; empty: if there are a GPU and nvcc.
 CUDA ?=
-# For pytest, as in ARGS="-k grammar".
+# For pytest, as in ARGS="-k grammar", or for a benchmark, as in ARGS="--repetitions 1".
 ARGS ?=
 
 python := .venv/bin/python
 no_python := There is no Python here: install Python 3.12 or 3.11, or name one with PYTHON=/path/to/python3.12
 setup = @test -n "$(PYTHON)" || { echo "$(no_python)" >&2; exit 1; }; "$(PYTHON)" bootstrap.py --cuda="$(CUDA)"
 
-.PHONY: help run lab test bench clean
+.PHONY: help run lab test bench soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -38,9 +38,14 @@ test:  ## style, types and tests
 	$(python) -m mypy
 	$(python) -m pytest $(ARGS)
 
-bench:  ## run the benchmarks and print their figures
+bench:  ## race the local engine against its peers on the default model (half an hour on two cores)
 	$(setup) --test
-	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(python) "$$benchmark" || exit 1; done
+	$(python) -m pip install --quiet --editable ".[bench]"
+	$(python) benchmarks/local_engine.py $(ARGS)
+
+soak:  ## half an hour of mixed calls, cancellations and kills for the local engine
+	$(setup) --test
+	$(python) benchmarks/soak.py $(ARGS)
 
 clean:  ## remove .venv and caches; keeps models, texts and output
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache __pycache__

@@ -110,13 +110,17 @@ async def asked(engine: Local, call: Request, counts: Counter[str]) -> tuple[str
 
 
 async def watch(engine: Local, counts: Counter[str], draw: random.Random) -> None:
-    """Kill the child now and then; say every minute how much memory there is."""
+    """Kill the child now and then, not before it has answered: the third time without an answer is for good. Say
+    every minute how much memory there is."""
     began = said = time.monotonic()
+    before = 0
     while True:
         await asyncio.sleep(1)
-        if draw.random() < 1 / KILL_SECONDS and (child := process(engine)):
+        answered = counts["stop"] + counts["length"]
+        if draw.random() < 1 / KILL_SECONDS and answered > before and (child := process(engine)):
             os.kill(child, draw.choice([signal.SIGKILL, signal.SIGSEGV]))
             counts["kills"] += 1
+            before = answered
         if time.monotonic() > said + 60:
             said = time.monotonic()
             print(f"{(said - began) / 60:5.1f} min: {memory(engine)}, {dict(counts)}", flush=True)

@@ -140,6 +140,7 @@ class LlamaModel:
         for token in tokens:
             length = llama.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, False)
             self.pieces.append(ctypes.string_at(buffer, max(length, 0)))
+        self.parts = np.array([not (piece.isascii() or _is_whole(piece)) for piece in self.pieces])
 
     @cached_property
     def markers(self) -> re.Pattern[str]:
@@ -201,6 +202,14 @@ class LlamaModel:
 
     def grammar(self, text: str) -> GrammarState:
         return GrammarState(self, text)
+
+
+def _is_whole(piece: bytes) -> bool:
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _context_settings(settings: Settings, fit: Context, room: Room) -> Any:

@@ -56,6 +56,7 @@ class Portion:
 
 class Model(Memory, Protocol):
     pieces: list[bytes]  # of each token
+    parts: NDArray[np.bool_]  # the tokens whose pieces are no whole characters of UTF-8
     ends: NDArray[np.int64]  # the tokens that end a text
 
     def evaluate(self, portions: Sequence[Portion]) -> None: ...
@@ -243,8 +244,20 @@ class Scheduler:
     def _drawn(self, writing: Sequence[Call], logits: Sequence[Logits]) -> list[int | None]:
         """The next token of each call; None where its grammar cannot go on with this vocabulary."""
         if self._pool and len(writing) >= THREADS_FROM:
-            return list(self._pool.map(_draw, writing, logits))
-        return list(map(_draw, writing, logits))
+            return list(self._pool.map(self._draw, writing, logits))
+        return list(map(self._draw, writing, logits))
+
+    def _draw(self, call: Call, logits: Logits) -> int | None:
+        begun = begun_character(call.text)
+
+        def allowed(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+            fit = call.state.allows(tokens) if call.state else np.ones(len(tokens), np.bool_)
+            doubtful = fit if begun else fit & self._model.parts[tokens]
+            for index in np.flatnonzero(doubtful):  # llama.cpp's grammars let pass what is no UTF-8
+                fit[index] = continues(begun, self._model.pieces[tokens[index]])
+            return fit
+
+        return draw(logits, allowed, call.sampling, call.random.random())
 
     def _go_on(self, call: Call, token: int | None) -> Iterator[Answer]:
         """Write a token, which may be the last one."""
@@ -309,12 +322,22 @@ class Scheduler:
             call.state.close()
 
 
-def _draw(call: Call, logits: Logits) -> int | None:
-    return draw(logits, call.state.allows if call.state else all_of, call.sampling, call.random.random())
+def begun_character(text: bytes | bytearray) -> bytes:
+    """The bytes at the end that begin a character of UTF-8 and are not all of it."""
+    for length in range(1, min(3, len(text)) + 1):
+        first = text[-length]
+        if first >= 0xC0:
+            return bytes(text[-length:]) if length < 2 + (first >= 0xE0) + (first >= 0xF0) else b""
+    return b""
 
 
-def all_of(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.ones(len(tokens), np.bool_)
+def continues(begun: bytes, piece: bytes) -> bool:
+    """Whether what a piece makes of a begun character is UTF-8, as far as it goes; an end makes nothing of it."""
+    try:
+        (begun + piece).decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data" and piece != b""
+    return True
 
 
 def cut_at_stop(text: bytearray, stop: Iterable[bytes], added: int) -> bool:

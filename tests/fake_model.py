@@ -18,7 +18,7 @@ import numpy as np
 
 from generation_functions.errors import EngineError
 from generation_functions.sampler import draw
-from generation_functions.scheduler import Call, Portion, all_of
+from generation_functions.scheduler import Call, Portion
 
 PIECES = [bytes([letter]) for letter in b"abcdefghijklmnopqrstuvwxyz \n"] + [b"", b""]
 ENDS = (28, 29)
@@ -30,6 +30,7 @@ class FakeModel:
     digits. Without `shares` a sequence can only be forgotten whole."""
 
     pieces = PIECES
+    parts = np.zeros(len(PIECES), np.bool_)
     ends = np.array(ENDS, np.int64)
 
     def __init__(
@@ -146,7 +147,7 @@ def text_alone(call: Call) -> tuple[str, str]:
     tokens, text, rng = call.prompt.tokens.tolist(), "", random.Random(call.seed)
     grammar = FakeGrammar(call.grammar) if call.grammar else None
     for _ in range(call.sampling.max_tokens):
-        allowed = grammar.allows if grammar else all_of
+        allowed = grammar.allows if grammar else lambda tokens: np.ones(len(tokens), np.bool_)
         token = draw(logits_after(tokens), allowed, call.sampling, rng.random())
         assert token is not None
         if token in ENDS:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_model import write_recurrent_model
 
 from generation_functions import local
 from generation_functions.engine import Completion, Message, Request, Sampling
@@ -281,6 +282,20 @@ def test_a_model_without_a_template_cannot_be_asked_in_the_chat_form(model_path)
         asyncio.run(Local(model_path, Settings(completion_mode=False)).start())
 
 
+@pytest.mark.parametrize("sequences", [1, 4])
+def test_a_model_whose_memory_cannot_be_shared_reads_every_prompt_whole_and_says_so(tmp_path, sequences):
+    write_recurrent_model(tmp_path / "mamba.gguf")
+    engine = Local(tmp_path / "mamba.gguf", Settings(context=2048, sequences=sequences))
+    room = Sampling(max_tokens=400)  # it writes characters of four tokens
+    asked = [request(f"Question: {seed // 3}?\n", seed=seed, sampling=room) for seed in range(12)]
+    answers = ask(engine, *asked)
+    asyncio.run(engine.close())
+    for answer in answers:
+        VERDICT.read(answer.text)
+    assert {answer.cached_tokens for answer in answers} == {0}
+    assert "every prompt is read whole, as this kind of model cannot share beginnings" in engine.about
+
+
 def test_closing_gives_everything_back_and_nothing_is_ever_printed(model_path, capfd):
     engine = Local(model_path)
 
@@ -310,7 +325,8 @@ KERNEL = textwrap.dedent(
     """
     import asyncio, os, signal, sys
     from pathlib import Path
-    from tests.test_local import LONG, Local, Sampling, pid, request
+    sys.path.append("tests")
+    from test_local import LONG, Local, Sampling, pid, request
 
     async def main():
         engine = Local(Path(sys.argv[1]))

@@ -10,7 +10,16 @@ from fake_model import ENDS, FakeModel, text_alone
 from generation_functions import scheduler
 from generation_functions.cache import WORTH_SHARING, Cache, Prompt
 from generation_functions.engine import Sampling
-from generation_functions.scheduler import MOST_PASSED_OVER, Answer, Call, Scheduler, cut_at_stop
+from generation_functions.sampler import Logits
+from generation_functions.scheduler import (
+    MOST_PASSED_OVER,
+    Answer,
+    Call,
+    Scheduler,
+    begun_character,
+    continues,
+    cut_at_stop,
+)
 
 GREEDY, WARM = 0.0, 1.0
 SIXTY = "abcdefgh 60"  # a grammar: no text ends before it has 60 tokens
@@ -435,3 +444,49 @@ def test_exact_reads_again_only_from_the_last_mark_on() -> None:
     assert portions_of(bench, asked)[0] == [(0, 150), (150, 64), (214, 36)]
     bench.answers.clear()
     assert portions_of(bench, asked)[0] == [(214, 36)]
+
+
+# Characters of several tokens
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
+@pytest.mark.parametrize("before", ["", "a", "é", "漢😀"])
+def test_a_character_that_is_begun_is_known_until_it_is_whole(before: str, character: str) -> None:
+    coded = character.encode()
+    for length in range(1, len(coded)):
+        assert begun_character(before.encode() + coded[:length]) == coded[:length]
+        assert continues(coded[:length], coded[length:]) and continues(
+            coded[:length], coded[length : length + 1]
+        )
+        assert not continues(coded[:length], b"") and not continues(coded[:length], b"a")
+    assert begun_character(before.encode() + coded) == b""
+
+
+@pytest.mark.parametrize(
+    "piece", [b"\x80", b"\xc0", b"\xff", b"\xe0\x80", b"\xed\xa0", b"\xf4\x90", b"a\xbf"]
+)
+def test_bytes_that_are_no_utf_8_continue_nothing(piece: bytes) -> None:
+    assert not continues(b"", piece)
+
+
+def test_a_text_is_utf_8_although_tokens_are_bytes_and_the_grammar_allows_them_all() -> None:
+    """A model of bytes that would write any of them: every text is whole characters, and ends only behind one."""
+
+    class Bytes(FakeModel):
+        pieces = [bytes([byte]) for byte in range(256)] + [b""]
+        parts = np.arange(257) >= 128
+        ends = np.array([256])
+
+        def logits(self, portion: int) -> Logits:
+            return np.where(np.arange(257) < 128, -2.0, 0.0).astype(np.float32)
+
+    model = Bytes(4000)
+    scheduler = Scheduler(model, Cache(model, 4000, 4, kept=4), portion=512)
+    for number in range(30):
+        prompt = Prompt(np.arange(20, dtype=np.int32) % 20, 5)
+        scheduler.add(Call(number, prompt, "", Sampling(40, temperature=1.0), number, (), 60.0))
+    while not scheduler.is_idle:
+        for answer in scheduler.step():
+            if answer.fields["finish"] == "stop":
+                assert "\ufffd" not in answer.fields["text"]
+            assert "\ufffd" not in answer.fields["text"][:-1]
