@@ -7,7 +7,8 @@ from generation_functions.chat import ChatTemplate
 from generation_functions.engine import Sampling
 from generation_functions.errors import EngineError
 from generation_functions.llama_child import Asking
-from generation_functions.llama_model import GrammarState, LlamaModel
+from generation_functions.llama_grammar import GrammarState
+from generation_functions.llama_model import LlamaModel
 from generation_functions.sampler import choices
 from generation_functions.scheduler import Portion
 from generation_functions.sizing import Settings
