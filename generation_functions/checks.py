@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ SAME_WORDS = 0.8  # share of common words from which two questions of one chunk 
 SAME_ANSWER = 0.5  # share of common words that their answers must have as well
 LONG_ANSWER = 40  # characters from which a repeated answer is no accident; "Yes." may well come twice
 KEPT_TERMS = 0.6  # share of an answer's words that a paraphrase must keep (LOG.md 3)
+LOOP_WORDS, LOOP_TIMES = 4, 3  # "has been there and has been there and has been there" (LOG.md 10)
 LONGEST_EXTRA = 600  # characters of a turn beyond its pair's words; more is a speech of the model's own
 
 
@@ -57,9 +59,21 @@ def flaw_of_pair(pair: Pair, *, may_name_text: bool = False) -> str | None:
         return "the answer is the question"
     if not pair.evidence or not set(pair.evidence) <= set(range(1, len(pair.chunk.sentences) + 1)):
         return "names no sentence of its text as evidence"
+    if flaw := flaw_of_prose(f"{pair.question}\n{pair.answer}"):
+        return flaw
     for mention in MENTION.finditer(f"{pair.question} {pair.answer}"):
         if not may_name_text and normal(mention[0]) not in normal(pair.chunk.text):
             return f'mentions "{mention[0]}", which a reader of the pair does not have'
+    return None
+
+
+def flaw_of_prose(text: str) -> str | None:
+    """That a text goes round in circles, as small models do: a phrase of LOOP_WORDS words comes LOOP_TIMES times."""
+    words = WORD.findall(normal(text))
+    phrases = Counter(zip(*(words[first:] for first in range(LOOP_WORDS)), strict=False))
+    for phrase, times in phrases.most_common(1):
+        if times >= LOOP_TIMES:
+            return f'says "{" ".join(phrase)}" {times} times'
     return None
 
 

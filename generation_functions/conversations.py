@@ -20,12 +20,12 @@ from typing import Any
 import yaml
 
 from . import text
-from .checks import flaw_of_conversation
-from .errors import PromptError
+from .checks import flaw_of_conversation, flaw_of_prose
+from .errors import CheckFailed, PromptError
 from .grammar import Reading
 from .prompts import find
 from .records import Cast, Conversation, Group, Outcome, Pair, Quotes, Turn, content_key
-from .stage import Ask
+from .stage import Ask, Check
 
 GROUP_SIZE = 4  # pairs of one conversation, as in the lineage
 TRIES = 2  # a conversation that fails its checks is written once more
@@ -86,10 +86,17 @@ def _arranged(pairs: Sequence[Pair], arrangements: int) -> list[Group]:
 async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Outcome:
     """A character who can answer the group's questions, someone who asks, and where they meet.
 
-    Four calls or none.
+    Four calls or none; more where a model goes round in circles, and if it does not stop, a rejection.
     """
     if assistant:
         return Outcome("kept", (Cast(group, ASSISTANT, USER),))
+    try:
+        return Outcome("kept", (await _cast_of_characters(group, ask, traits),))
+    except CheckFailed as error:
+        return Outcome("rejected", reason=f"the character or the scenario {error}")
+
+
+async def _cast_of_characters(group: Group, ask: Ask, traits: Traits) -> Cast:
     draw = random.Random(group.key)
     source = text.describe(group.chunk.source)
     about = {
@@ -98,15 +105,20 @@ async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Ou
         "source": source,
         "traits": traits.drawn(draw),
     }
-    plan = await ask("plan_character", about)
+    plan = await ask("plan_character", about, check=_flaw_of("plan"))
     values = {**about, "plan": plan.text("plan"), "initial": _initial(source, draw)}
-    character = await ask("write_character", values)
+    character = await ask("write_character", values, check=_flaw_of("card"))
     name, card = character.text("name").strip(), character.text("card").strip()
     asker = draw.choice([other for other in traits.names if other.split()[0] not in name.split()])
     scene = {"card": card, "name": name, "asker": asker, "pairs": _as_values(group)}
-    scenario_plan = (await ask("plan_scenario", scene)).text("plan")
-    scenario = (await ask("write_scenario", {**scene, "plan": scenario_plan})).text("scenario")
-    return Outcome("kept", (Cast(group, name, asker, card, scenario.strip(), scenario_plan.strip()),))
+    scenario_plan = (await ask("plan_scenario", scene, check=_flaw_of("plan"))).text("plan")
+    staged = {**scene, "plan": scenario_plan}
+    scenario = (await ask("write_scenario", staged, check=_flaw_of("scenario"))).text("scenario")
+    return Cast(group, name, asker, card, scenario.strip(), scenario_plan.strip())
+
+
+def _flaw_of(field: str) -> Check:
+    return lambda reading: flaw_of_prose(reading.text(field))
 
 
 def _initial(source: str, draw: random.Random) -> str:

@@ -79,7 +79,8 @@ def usage_text(usage: Sequence[Mapping[str, Any]]) -> str:
         cached = f"{100 * row['cached_tokens'] / max(1, row['prompt_tokens']):.0f}%"
         counts = (row["calls"], row["unusable"], row["prompt_tokens"], cached, row["completion_tokens"])
         rows.append((row["stage"], *map(str, counts), f"{row['seconds']:.0f}"))
-    return "\n".join(f"{row[0]:<30}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows)
+    table = "\n".join(f"{row[0]:<30}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows)
+    return f"{table}\n{rows[-1][4]} of the prompts' tokens came from the cache"
 
 
 def _total(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

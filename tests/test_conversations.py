@@ -6,7 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import PROMPTS, ScriptedEngine, agreeable, asking, chunk, pair, run, sampled, stages
+from scripted import (
+    PROMPTS,
+    ScriptedEngine,
+    agreeable,
+    asking,
+    chunk,
+    like_example,
+    pair,
+    run,
+    sampled,
+    stages,
+)
 
 from generation_functions import conversations, prompts
 from generation_functions.checks import flaw_of_conversation
@@ -134,7 +145,29 @@ def test_who_asks_has_another_name_than_who_answers(store: Store) -> None:
 
 
 CARD = "Name: Bo Lund\nTraits: calm"
+LOOSE_CARD = 'root ::= card\ncard ::= "Name: " name "\\n" [^#]+\nname ::= [^\\n]{1,40} | $initial'
 ANY_CARD = 'root ::= card\ncard ::= "Name: " name "\\nTraits: calm"\nname ::= [^\\n]{1,20} | $initial'
+
+
+LOOP = "He has been there and has been there, and has been there and has been there, and no more"
+
+
+def test_a_card_that_goes_round_in_circles_is_written_again(store: Store) -> None:
+    cards = [like_example("write_character", background=f"{LOOP}.")]
+    engine = ScriptedEngine(lambda r: cards.pop() if cards and r.stage == "write_character" else sampled(r))
+    ask = asking(store, engine)
+    ask.stages = {**ask.stages, "write_character": replace(ask.stages["write_character"], grammar=LOOSE_CARD)}
+    (made,) = run(conversations.cast(Group(tuple(pairs(1))), ask, traits=TRAITS, assistant=False)).records
+    assert engine.stages().count("write_character") == 2
+    assert LOOP not in made.card
+
+
+def test_a_group_whose_character_never_comes_out_is_rejected_and_stays_so(store: Store) -> None:
+    loops = f"Plan: a man who tells it all. {LOOP}."
+    engine = ScriptedEngine(lambda r: loops if r.stage == "plan_character" else sampled(r))
+    outcome = cast(store, engine, Group(tuple(pairs(1))))
+    assert (outcome.status, outcome.records) == ("rejected", ())
+    assert outcome.reason == 'the character or the scenario says "has been there and" 4 times'
 
 
 def test_assistant_mode_asks_nothing_for_a_cast(store: Store) -> None:
