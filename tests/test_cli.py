@@ -56,7 +56,9 @@ def test_run_prints_the_ledger_and_the_files_and_says_how_far_it_is(project: Pat
         assert step == name
         assert int(taken) == sum(map(int, became))
         assert int(taken) > 1, "each step should have several items here: change SETTINGS in tests/house.py"
-    assert int(usage.splitlines()[-1].split()[1]) == len(journal(project))
+    *_, total, cache = usage.splitlines()
+    assert int(total.split()[1]) == len(journal(project))
+    assert cache == f"{total.split()[4]} of the prompts' tokens came from the cache"
     assert sorted(Path(file).name for file in files.split()) == list(exported(project))
     assert all(Path(file).is_file() for file in files.split())
     assert done.stderr.splitlines()[-1].startswith("converse: ")
