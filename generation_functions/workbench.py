@@ -22,7 +22,9 @@ from weakref import WeakValueDictionary
 from . import acts, checks, config, conversations, export, prompts, questions, report, text
 from .background import Background, Latest, display_progress
 from .batch import Batch, Files, Shown
+from .engine import Engine
 from .errors import ConfigError, Paused, RunError
+from .local import Local
 from .models import ROLES, Models, Role
 from .records import Act, Chunk, Ledger, Outcome, Pair, content_key
 from .stage import Ask
@@ -262,7 +264,7 @@ class Workbench:
         if not left:
             return Shown(f"{name} is not loaded: its steps have nothing left to do")
         engine = self._background.wait(self._models.ready(role), tick=partial(self._show_loading, role))
-        return Shown(f"{name} is ready: {getattr(engine, 'about', '') or role}")
+        return Shown(f"{name} is ready{_about(engine) or f': {role}'}")
 
     def _show_loading(self, role: Role) -> None:
         if note := self._models.loading:
@@ -278,7 +280,7 @@ class Workbench:
             got = self._background.wait(engine.complete(request))
             lines.append(
                 f"{role} model {engine.name}: {got.completion_tokens} tokens in {got.seconds:.1f} s, "
-                f"finish {got.finish}: {' '.join(got.text.split())[:80]!r}"
+                f"finish {got.finish}: {' '.join(got.text.split())[:80]!r}{_about(engine)}"
             )
         return lines
 
@@ -437,6 +439,11 @@ class Workbench:
         if not self._readonly:
             export.readable(self.folder, batch)
         return batch
+
+
+def _about(engine: Engine) -> str:
+    """What a local engine chose; others have nothing to say."""
+    return f": {engine.about}" if isinstance(engine, Local) else ""
 
 
 async def _pass_on(record: Any, ask: Ask) -> Outcome:

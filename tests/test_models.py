@@ -2,18 +2,21 @@
 
 import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
 import psutil
 import pytest
 from fake_hub import FakeHub
+from house import copy_of_project
 
 from generation_functions import config
 from generation_functions.engine import Message, Request, Sampling
 from generation_functions.errors import ConfigError, EngineError
 from generation_functions.grammar import Grammar
 from generation_functions.models import Models
+from generation_functions.workbench import Workbench
 
 HELLO = Request(
     stage="check_relevance",
@@ -75,6 +78,17 @@ def test_a_model_that_is_not_there_is_said_before_anything_is_loaded(tmp_path: P
         models(tmp_path, small=ON_HUB, large="no.gguf")
     with pytest.raises(ConfigError, match="'hf:ann' is no model of a hub"):
         models(tmp_path, small="hf:ann")
+
+
+def test_loading_is_shown_while_a_cell_waits_for_it(model_path: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    changes = [f"API.LOGICAL_MODEL={model_path}", "LOCAL.CONTEXT=2048", "SYSTEM.SUBSET_SIZE=1"]
+    project = copy_of_project(tmp_path)
+    with Workbench(project / "config.yaml", changes=changes, report=lambda p: seen.append(str(p))) as wb:
+        said = str(wb.use("small"))
+        assert re.fullmatch(rf"small model: loading {model_path.name}: \d+%", seen[0])
+        assert said.endswith("context 2048 tokens, 8 calls at once in 16384 tokens of memory")
+        assert "context 2048 tokens" in wb.try_models()[0]
 
 
 @pytest.fixture
