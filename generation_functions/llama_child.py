@@ -176,7 +176,8 @@ class Asking:
     @classmethod
     def of(cls, model: LlamaModel, file: str, completion_mode: bool | None) -> Asking:
         completion, why = _form(model, file, completion_mode)
-        template = None if completion else ChatTemplate(model.chat_template, model.bos, model.eos)
+        words = model.vocabulary
+        template = None if completion else ChatTemplate(model.chat_template, words.bos, words.eos)
         if template:  # an unusable one raises now, not later
             template.parts([Message("system", "Be brief."), Message("user", "Hello.")])
         return cls(model, template, why)
@@ -187,7 +188,7 @@ class Asking:
         if self._template:
             prompt = self._chat(self._template, message["messages"])
         else:
-            tokens = self._model.tokens
+            tokens = self._model.vocabulary.tokens
             prompt = _prompt(tokens(message["prompt"]), tokens(message["shared_prompt"]))
         asked, room = len(prompt.tokens), self._model.fit.tokens
         if asked + sampling.max_tokens > room:
@@ -207,10 +208,10 @@ class Asking:
 
     def _chat_tokens(self, parts: list[Part]) -> Tokens:
         """A template may write the opening token itself; then it is not put there a second time."""
-        pieces: list[Tokens] = []
-        for span in spans(parts, self._model.markers):
-            opens = not pieces and not (self._model.bos and span.text.startswith(self._model.bos))
-            pieces.append(self._model.tokens(span.text, span.special, opens))
+        words, pieces = self._model.vocabulary, list[Tokens]()
+        for span in spans(parts, words.markers):
+            opens = not pieces and not (words.bos and span.text.startswith(words.bos))
+            pieces.append(words.tokens(span.text, span.special, opens))
         return np.concatenate(pieces) if pieces else np.empty(0, np.int32)
 
 

@@ -1,6 +1,6 @@
 """What a grammar lets a model write next, asked of llama.cpp's own grammars for a few tokens at a time.
 
-    state = GrammarState(model, 'root ::= "yes" | "no"')
+    state = GrammarState(vocabulary, 'root ::= "yes" | "no"')
     state.allows(np.array([3004, 1904]))      # [True, False]
 
 Asking about all 262,144 tokens of gemma-3 takes 40 to 245 ms, about the 64 likeliest 25 to 55 microseconds.
@@ -9,19 +9,15 @@ Asking about all 262,144 tokens of gemma-3 takes 40 to 245 ms, about the 64 like
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EngineError
-
-if TYPE_CHECKING:
-    from .llama_model import LlamaModel
+from .llama_vocabulary import OPENING, Vocabulary
 
 MANY = 256  # candidates from which on it pays to ask about first bytes before asking the grammar
-OPENING = (*range(1, 128), *range(0xC2, 0xF5))  # the bytes that a character of UTF-8 can begin with
 
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
@@ -29,20 +25,20 @@ TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 class GrammarState:
     """What may be written next under a GBNF grammar; one for each call, ended by close()."""
 
-    def __init__(self, model: LlamaModel, text: str) -> None:
+    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
         """Raises EngineError for a grammar that llama.cpp refuses."""
-        self._model = model
-        self._state = llama.llama_sampler_init_grammar(model._vocab, text.encode(), b"root")
+        self._vocabulary = vocabulary
+        self._state = llama.llama_sampler_init_grammar(vocabulary.vocab, text.encode(), b"root")
         if not self._state:
             raise EngineError("llama.cpp refuses the grammar", hint=text[:500])
-        self._data = np.zeros(model.size, TOKEN_DATA)
+        self._data = np.zeros(vocabulary.size, TOKEN_DATA)
         self._starts: NDArray[np.bool_] | None = None  # by byte: can what comes next begin with it?
 
     def allows(self, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
         """For each token, whether it may come next. Those that end the text may where a sentence is complete."""
         if len(tokens) <= MANY:
             return self._ask(tokens)
-        allowed = self._first_bytes_allowed()[self._model.first_bytes[tokens]]
+        allowed = self._first_bytes_allowed()[self._vocabulary.first_bytes[tokens]]
         allowed[allowed] = self._ask(tokens[allowed])
         return allowed
 
@@ -53,9 +49,9 @@ class GrammarState:
 
     def is_finished(self) -> bool:
         """Whether the text is a whole sentence of the grammar to which nothing can be added."""
-        if not self._ask(self._model.ends).any():
+        if not self._ask(self._vocabulary.ends).any():
             return False
-        single = self._model.single_bytes
+        single = self._vocabulary.single_bytes
         return len(single) == len(OPENING) and not self._ask(single).any()
 
     def close(self) -> None:
@@ -64,8 +60,8 @@ class GrammarState:
     def _first_bytes_allowed(self) -> NDArray[np.bool_]:
         """A token can only come next if its first byte can. Asked for ASCII alone, where a byte is a character."""
         if self._starts is None:
-            single = self._model.single_bytes
-            first = self._model.first_bytes[single]
+            single = self._vocabulary.single_bytes
+            first = self._vocabulary.first_bytes[single]
             ascii_ = first < 128
             self._starts = np.ones(256, np.bool_)
             self._starts[first[ascii_]] = self._ask(single[ascii_])

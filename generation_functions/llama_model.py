@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,9 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
-from .cache import Tokens
 from .errors import EngineError
-from .llama_grammar import OPENING, GrammarState
+from .llama_grammar import GrammarState
+from .llama_vocabulary import Vocabulary
 from .scheduler import Portion
 from .sizing import Context, KvType, Room, Settings, cores, fit_context, fit_room, free_memory
 
@@ -50,14 +48,14 @@ class LlamaModel:
 
     def __init__(self, model: Any, context: Any, fit: Context, room: Room) -> None:
         self._model, self._context, self.fit, self.room = model, context, fit, room
-        self._vocab = llama.llama_model_get_vocab(model)
+        self.vocabulary = Vocabulary(llama.llama_model_get_vocab(model))
+        self.pieces, self.parts = self.vocabulary.pieces, self.vocabulary.parts
+        self.ends = self.vocabulary.ends
         self._memory = llama.llama_get_memory(context)
         self._batch = _Batch(llama.llama_n_batch(context))
         self._rows: list[int] = []
         self.trained_on: int = llama.llama_model_n_ctx_train(model)
-        self.size: int = llama.llama_vocab_n_tokens(self._vocab)
         self.shares: bool = not (llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model))
-        self._read_vocabulary()
 
     @classmethod
     def load(
@@ -110,67 +108,6 @@ class LlamaModel:
     def chat_template(self) -> str:
         return (llama.llama_model_chat_template(self._model, None) or b"").decode("utf-8", "replace")
 
-    @property
-    def bos(self) -> str:
-        return self._marker(llama.llama_vocab_bos(self._vocab))
-
-    @property
-    def eos(self) -> str:
-        return self._marker(llama.llama_vocab_eos(self._vocab))
-
-    def _marker(self, token: int) -> str:
-        text = llama.llama_vocab_get_text(self._vocab, token) if token >= 0 else b""
-        return (text or b"").decode("utf-8", "replace")
-
-    # Tokens
-
-    def _read_vocabulary(self) -> None:
-        hidden = (
-            llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN | llama.LLAMA_TOKEN_ATTR_UNUSED
-        )
-        tokens = range(self.size)
-        vocab, buffer = self._vocab, ctypes.create_string_buffer(4096)
-        attributes = np.array([llama.llama_vocab_get_attr(vocab, token) for token in tokens])
-        self.ends = np.array([token for token in tokens if llama.llama_vocab_is_eog(vocab, token)], np.int64)
-        self.hidden = np.setdiff1d(np.flatnonzero(attributes & hidden), self.ends)
-        self.pieces = []  # the bytes of each token; UTF-8 characters may be spread over several
-        for token in tokens:
-            length = llama.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, False)
-            self.pieces.append(ctypes.string_at(buffer, max(length, 0)))
-        self.parts = np.array([not (piece.isascii() or _is_whole(piece)) for piece in self.pieces])
-
-    @cached_property
-    def markers(self) -> re.Pattern[str]:
-        """What llama.cpp takes for a special token when it may."""
-        kinds = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-        control = [t for t in range(self.size) if llama.llama_vocab_get_attr(self._vocab, t) & kinds]
-        texts = sorted({self._marker(token) for token in control} - {""}, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
-
-    @cached_property
-    def first_bytes(self) -> NDArray[np.uint8]:
-        """The byte each token begins with; 255, which begins no character, for those that end the text."""
-        first = np.array([piece[0] if piece else 0 for piece in self.pieces], np.uint8)
-        first[self.ends] = 255
-        return first
-
-    @cached_property
-    def single_bytes(self) -> NDArray[np.int64]:
-        """A token for each byte that UTF-8 text can begin with, as far as there is one."""
-        found = {self.pieces[t]: t for t in range(self.size) if len(self.pieces[t]) == 1}
-        return np.array([found[bytes([b])] for b in OPENING if bytes([b]) in found])
-
-    @lru_cache(maxsize=64)  # noqa: B019 - one model a process
-    def tokens(self, text: str, special: bool = False, first: bool = True) -> Tokens:
-        """`special`: markers such as <end_of_turn> are special tokens; `first`: the text opens a prompt, and gets
-        the token that the model wants there. The result must not be written to."""
-        data = text.encode("utf-8", "replace")  # a lone surrogate would end the process
-        room = len(data) + 8
-        out = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self._vocab, data, len(data), out, room, first, special)
-        assert count >= 0, "a token is at least one byte long"
-        return np.array(out[:count], np.int32)
-
     # The memory and the model, as the scheduler wants them
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -191,20 +128,12 @@ class LlamaModel:
         """For the token after a portion of the last evaluation; valid until the next. Tokens that are never text
         are out."""
         pointer = llama.llama_get_logits_ith(self._context, self._rows[portion])
-        logits = np.ctypeslib.as_array(pointer, (self.size,))
-        logits[self.hidden] = -np.inf
+        logits = np.ctypeslib.as_array(pointer, (self.vocabulary.size,))
+        logits[self.vocabulary.hidden] = -np.inf
         return logits
 
     def grammar(self, text: str) -> GrammarState:
-        return GrammarState(self, text)
-
-
-def _is_whole(piece: bytes) -> bool:
-    try:
-        piece.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        return GrammarState(self.vocabulary, text)
 
 
 def _context_settings(settings: Settings, fit: Context, room: Room) -> Any:

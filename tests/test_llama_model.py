@@ -35,15 +35,15 @@ def nothing_is_read(model):
 
 @pytest.fixture
 def state(model):
-    made = GrammarState(model, GRAMMAR)
+    made = GrammarState(model.vocabulary, GRAMMAR)
     yield made
     made.close()
 
 
 def test_asking_by_first_bytes_first_changes_no_answer(model, state):
     """At each place in a sentence, over the whole vocabulary; the class has characters of several bytes in it."""
-    everything = np.setdiff1d(np.arange(model.size), model.hidden)
-    for token in [*model.tokens("Reason: The café's “è” 漢 sign", first=False), None]:
+    everything = np.setdiff1d(np.arange(model.vocabulary.size), model.vocabulary.hidden)
+    for token in [*model.vocabulary.tokens("Reason: The café's “è” 漢 sign", first=False), None]:
         assert (state.allows(everything) == state._ask(everything)).all()
         if token is None or not state._ask(np.array([token]))[0]:
             break
@@ -52,9 +52,9 @@ def test_asking_by_first_bytes_first_changes_no_answer(model, state):
 
 
 def test_the_draw_is_that_of_filtering_the_whole_vocabulary(model, state):
-    everything = np.setdiff1d(np.arange(model.size), model.hidden)
+    everything = np.setdiff1d(np.arange(model.vocabulary.size), model.vocabulary.hidden)
     sampling = Sampling(1, temperature=0.7, min_p=0.05)
-    prompt = model.tokens("A reason comes before a verdict.\n\n")
+    prompt = model.vocabulary.tokens("A reason comes before a verdict.\n\n")
     model.evaluate([Portion(0, prompt, 0, True)])
     for at in range(len(prompt), len(prompt) + 8):
         logits = model.logits(0)
@@ -70,10 +70,10 @@ def test_the_draw_is_that_of_filtering_the_whole_vocabulary(model, state):
 
 
 def test_a_sentence_is_finished_when_nothing_can_be_added(model):
-    state = GrammarState(model, 'root ::= "yes" "!"?')
+    state = GrammarState(model.vocabulary, 'root ::= "yes" "!"?')
     steps = []
     for piece in ["yes", "!"]:
-        for token in model.tokens(piece, first=False):
+        for token in model.vocabulary.tokens(piece, first=False):
             state.accept(int(token))
         steps.append((bool(state.allows(model.ends).all()), state.is_finished()))
     state.close()
@@ -82,8 +82,8 @@ def test_a_sentence_is_finished_when_nothing_can_be_added(model):
 
 def test_sequences_that_share_a_beginning_go_on_as_if_each_had_read_it(model):
     """But for the last digits, which depend on what is evaluated together."""
-    beginning = model.tokens("Salt draws water out of")
-    ends, whole = [model.tokens(end, first=False) for end in (" the meat and", " a pickled")], []
+    beginning = model.vocabulary.tokens("Salt draws water out of")
+    ends, whole = [model.vocabulary.tokens(end, first=False) for end in (" the meat and", " a pickled")], []
     for end in ends:
         model.evaluate([Portion(0, [*beginning, *end], 0, True)])
         whole.append(model.logits(0)[::100].copy())
@@ -110,16 +110,16 @@ def test_a_grammar_that_llama_cpp_refuses_is_refused_with_its_text(model):
 
 
 def test_control_tokens_cannot_be_drawn(model):
-    model.evaluate([Portion(0, model.tokens("Salt"), 0, True)])
-    hidden = model.tokens("<start_of_turn><unused7><bos>", special=True, first=False)
+    model.evaluate([Portion(0, model.vocabulary.tokens("Salt"), 0, True)])
+    hidden = model.vocabulary.tokens("<start_of_turn><unused7><bos>", special=True, first=False)
     assert len(hidden) == 3
     assert np.isneginf(model.logits(0)[hidden]).all()
 
 
 def test_markers_in_a_prompt_are_plain_text(model):
     text = "the mark <end_of_turn> ends"
-    assert len(model.tokens(text)) > len(model.tokens(text, special=True))
-    assert not set(model.ends) & set(model.tokens(text).tolist())
+    assert len(model.vocabulary.tokens(text)) > len(model.vocabulary.tokens(text, special=True))
+    assert not set(model.ends) & set(model.vocabulary.tokens(text).tolist())
 
 
 def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
@@ -127,7 +127,7 @@ def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
         "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
         "{{ m.content | trim }}<end_of_turn>\n{% endfor %}<start_of_turn>model\n"
     )
-    asking = Asking(model, ChatTemplate(gemma, model.bos, model.eos), "")
+    asking = Asking(model, ChatTemplate(gemma, model.vocabulary.bos, model.vocabulary.eos), "")
     messages = [
         {"role": "user", "content": "How does a turn end? " * 12},
         {"role": "assistant", "content": "With <end_of_turn>, they say."},
@@ -146,6 +146,8 @@ def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
         }
     )
     tokens = call.prompt.tokens.tolist()
-    start, end, bos = model.tokens("<start_of_turn><end_of_turn><bos>", special=True, first=False).tolist()
+    start, end, bos = model.vocabulary.tokens(
+        "<start_of_turn><end_of_turn><bos>", special=True, first=False
+    ).tolist()
     assert (tokens.count(start), tokens.count(end), tokens.count(bos)) == (4, 3, 1)
     assert 80 < call.prompt.shared < len(tokens) - 10
