@@ -92,14 +92,16 @@ def _said_in_steps(say: Say) -> Callable[[float], None]:
 
 def _about(model: LlamaModel) -> str:
     remark = f" ({model.fit.remark})" if model.fit.remark else ""
-    calls = f"{model.room.calls} calls at once" if model.room.calls > 1 else "one call at a time"
-    room = (
-        f"{model.room.cells} tokens of memory" if model.room.cells > model.fit.tokens else "as many of memory"
+    room = model.room
+    calls = (
+        f"{room.calls} calls at once in {room.cells} tokens of memory"
+        if room.calls > 1
+        else "one call at a time"
     )
     slow = (
         "" if model.shares else "; every prompt is read whole, as this kind of model cannot share beginnings"
     )
-    return f"context {model.fit.tokens} tokens{remark}, {calls} in {room}{slow}"
+    return f"context {model.fit.tokens} tokens{remark}, {calls}{slow}"
 
 
 def _scheduler(model: LlamaModel, settings: Settings) -> Scheduler:

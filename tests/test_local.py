@@ -112,7 +112,7 @@ def test_it_says_which_form_context_and_number_of_calls_it_chose(engine, single,
     assert engine.name == model_path.name
     form = "completion form: the file has no chat template"
     assert engine.about == f"{form}; context 4096 tokens, 4 calls at once in 10240 tokens of memory"
-    assert single.about == f"{form}; context 4096 tokens, one call at a time in as many of memory"
+    assert single.about == f"{form}; context 4096 tokens, one call at a time"
 
 
 def test_alone_the_same_seed_gives_the_same_text_whatever_was_computed_before(single):
