@@ -40,7 +40,6 @@ test:  ## style, types and tests
 
 bench:  ## race the local engine against its peers on the default model (half an hour on two cores)
 	$(setup) --test
-	$(python) -m pip install --quiet --editable ".[bench]"
 	$(python) benchmarks/local_engine.py $(ARGS)
 
 soak:  ## half an hour of mixed calls, cancellations and kills for the local engine

@@ -1,4 +1,4 @@
-"""The workbench without Jupyter: python -m generation_functions run | status | export | doctor | notebook.
+"""The workbench without Jupyter: python -m generation_functions run | estimate | status | export | doctor | notebook.
 
 Prints progress to standard error, results to standard output. Exit codes: 0 done, 1 an error that one line
 explains, 130 stopped.
@@ -11,10 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import STEPS, Workbench
 from .errors import Paused, WorkbenchError
+from .merge import merge
+from .shard import Shard
 from .step import Progress
+from .workbench import PILOT
 
 LOG_SECONDS = 5.0  # between two progress lines of a running step
 
@@ -45,6 +49,12 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _estimate(options: argparse.Namespace) -> int:
+    with _workbench(options) as wb:
+        print(wb.estimate(options.chunks))
+    return 0
+
+
 def _status(options: argparse.Namespace) -> int:
     with _workbench(options, readonly=True) as wb:
         print(wb.ledger())
@@ -55,6 +65,12 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    if options.merge:
+        merged = merge(options.config, options.run, _changes(options))
+        for note in merged.notes:
+            print(f"note: {note}")
+        print(merged.files)
+        return 0
     with _workbench(options, readonly=True) as wb:  # so that it may be done while a notebook holds the run
         print(wb.export())
     return 0
@@ -78,11 +94,17 @@ def _notebook(options: argparse.Namespace) -> int:
 
 
 def _workbench(options: argparse.Namespace, readonly: bool = False) -> Workbench:
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)  # noqa: E731
+    shard = Shard.parse(options.shard) if options.shard else None
+    how: dict[str, Any] = {"report": _log(), "say": say, "readonly": readonly, "shard": shard}
+    return Workbench(options.config, options.run, _changes(options), **how)
+
+
+def _changes(options: argparse.Namespace) -> list[str]:
     changes = list(options.set)
     changes += [f"PATH.INPUT={_quoted(options.input)}"] if options.input else []
     changes += [f"PATH.OUTPUT={_quoted(options.output)}"] if options.output else []
-    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)  # noqa: E731
-    return Workbench(options.config, options.run, changes, report=_log(), say=say, readonly=readonly)
+    return changes
 
 
 def _quoted(path: str) -> str:
@@ -108,10 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m generation_functions", description=__doc__.split("\n")[0]
     )
-    commands = parser.add_subparsers(required=True, metavar="run | status | export | doctor | notebook")
+    names = "run | estimate | status | export | doctor | notebook"
+    commands = parser.add_subparsers(required=True, metavar=names)
     steps = ", ".join(STEPS)
     for name, do, about in (
         ("run", _run, f"do what is missing of every step ({steps}), then export"),
+        ("estimate", _estimate, "take a few chunks through every step and say what all of them will take"),
         ("status", _status, "show how far the run is; changes nothing"),
         ("export", _export, "write the datasets from what is done"),
         ("doctor", _doctor, "check settings, prompts, texts and models, with one small call to each model"),
@@ -126,6 +150,13 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--input", help="folder of texts, in place of PATH.INPUT")
         command.add_argument("--output", help="folder of runs, in place of PATH.OUTPUT")
+        command.add_argument(
+            "--shard", metavar="3/16", help="only this part of the chunks, in a folder of its own"
+        )
+        if name == "export":
+            command.add_argument("--merge", action="store_true", help="put the shards of the run together")
+        if name == "estimate":
+            command.add_argument("--chunks", type=int, default=PILOT, help=f"chunks to try ({PILOT})")
         command.set_defaults(do=do)
     command = commands.add_parser(
         "notebook", help="execute a notebook from top to bottom, showing what it shows"

@@ -17,8 +17,8 @@ from typing import Any
 from . import export
 from .batch import Batch
 from .errors import ConfigError, RunError
+from .items import Item, edited, holding
 from .records import Act, Cast, Conversation, Pair
-from .step import Item, edited
 from .store import Overlay
 
 
@@ -84,7 +84,9 @@ _NOTHING = {"accept": "was not rejected", "undo": "has no act that stands"}
 
 
 def _places(record: Any, batch: Batch, now: Overlay) -> Iterator[Place]:
-    for item in batch.items if batch.name != "chunks" else ():
+    if batch.name == "chunks":
+        return
+    for _, item in holding(batch.items, {getattr(record, "key", ""), *batch.overlay.edits, *now.edits}):
         for own in item.outcome.records:
             if record in (own, edited(own, batch.overlay), edited(own, now)):
                 rejected = edited(own, now) not in item.passing(now)

@@ -81,7 +81,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 class Latest:
     """Hears of progress on the loop's thread and shows it on the cell's, with what `note` has to say meanwhile."""
 
-    def __init__(self, report: Report, note: Callable[[], str] = str) -> None:
+    def __init__(self, report: Report, note: Callable[[Progress], str] = lambda progress: "") -> None:
         self._report, self._note = report, note
         self._progress: Progress | None = None
         self._shown: Progress | None = None
@@ -92,7 +92,7 @@ class Latest:
     def show(self) -> None:
         if self._progress is None or not self._progress.total:
             return
-        progress = replace(self._progress, note=self._note())
+        progress = replace(self._progress, note=self._note(self._progress))
         if progress != self._shown:
             self._shown = progress
             self._report(progress)

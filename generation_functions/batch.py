@@ -15,13 +15,26 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .records import Cast, Chunk, Conversation, Group, Ledger, Pair, Status
-from .step import Item, edited, ledger, passing
+from .items import (
+    Item,
+    Items,
+    Lazy,
+    Records,
+    edited,
+    ledger,
+    made_keys,
+    older,
+    overlay_key,
+    passing,
+    statuses,
+)
+from .records import Cast, Chunk, Conversation, Group, Ledger, Pair, Status, content_key
 from .store import Overlay
 
 ROWS = 20  # rows of a table that nobody asked for more of
@@ -39,35 +52,62 @@ class Batch(Sequence[Any]):
     notes: tuple[str, ...] = ()
     rows: int = ROWS
 
-    @property
-    def records(self) -> list[Any]:
-        """The records that go on to the next step."""
-        return list(passing(self.items, self.overlay))
+    @cached_property
+    def passing(self) -> Records:
+        """The records that go on to the next step, each made when it is looked at."""
+        return passing(self.items, self.overlay)
 
     @property
+    def records(self) -> list[Any]:
+        """The records that go on to the next step, all of them in memory."""
+        return list(self.passing)
+
+    @cached_property
     def ledger(self) -> Ledger:
         return ledger(self.items, self.overlay)
 
+    @property
+    def stamp(self) -> str:
+        """Another one when anything that the batch shows has changed; "" where that would take looking at all."""
+        if not isinstance(self.items, Items) or not self.items.made.stamp:
+            return ""
+        return content_key(self.items.made.stamp, overlay_key(self.overlay))
+
+    @property
+    def older(self) -> int:
+        """How many items other prompts, models or settings made."""
+        return older(self.items)
+
+    @property
+    def lost(self) -> int:
+        """How many records people did something to that are not here any more."""
+        return len(self.overlay.keys - made_keys(self.items, self.overlay.keys))
+
     def __getitem__(self, index: Any) -> Any:
-        return self.records[index]
+        return self.passing[index]
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.passing)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.records)
+        return iter(self.passing)
+
+    def of_status(self, *wanted: Status) -> Lazy:
+        """The items of these statuses."""
+        places = [n for n, status in enumerate(statuses(self.items, self.overlay)) if status in wanted]
+        return Lazy(len(places), lambda start, stop: [self.items[place] for place in places[start:stop]])
 
     def show(self, status: Status | None = None, rows: int = ROWS) -> Batch:
         """The same batch, cut down to the items of one status; `rows` of them are shown."""
-        items = [item for item in self.items if status in (None, item.status(self.overlay))]
+        items = self.of_status(status) if status else self.items
         return Batch(self.name, items, self.overlay, self.notes, rows)
 
     def reasons(self) -> dict[str, int]:
         """How often each reason for rejection or failure came, the part before the colon, most frequent
         first.
         """
-        bad = [i.outcome.reason for i in self.items if i.status(self.overlay) in ("rejected", "failed")]
-        return dict(Counter(reason.split(":")[0] for reason in bad).most_common())
+        bad = self.of_status("rejected", "failed")
+        return dict(Counter(item.outcome.reason.split(":")[0] for item in bad).most_common())
 
     def frame(self) -> pd.DataFrame:
         """The items as a pandas table: status, reason, and each record's own fields."""
@@ -80,9 +120,8 @@ class Batch(Sequence[Any]):
 
     @property
     def summary(self) -> str:
-        made = len(self.records)
-        kept = self.ledger.kept
-        more = f"; {made} {_what(self.records)} made" if made != kept else ""
+        made = len(self)
+        more = f"; {made} {_what(self[:1])} made" if made != self.ledger.kept else ""
         return f"{self.name}: {self.ledger}{more}"
 
     def __repr__(self) -> str:

@@ -56,6 +56,7 @@ class Setting:
         return type(self.default)
 
 
+DIALECTS = ("llama.cpp", "vllm", "sglang", "together", "json_schema", "none")
 MODES = ("local", "api", "aphrodite", "cohere", "sample")
 
 SETTINGS = (
@@ -67,8 +68,17 @@ SETTINGS = (
     Setting("API.LARGE_LOGICAL_MODEL", "", (), "writes conversations; empty: LOGICAL_MODEL does it all"),
     Setting("API.LARGE_BASE_URL", "", (), "where the large model lives, if elsewhere"),
     Setting("API.LARGE_API_KEY", Secret(""), (), "its key, if another"),
-    Setting("API.GRAMMAR", "none", ("none", "llama.cpp"), "grammar dialect that the server enforces"),
-    Setting("API.TIMEOUT", 120, (1, 86400), "seconds for one answer"),
+    Setting("API.GRAMMAR", "auto", ("auto", *DIALECTS), "how the server is told a grammar; auto asks it"),
+    Setting("API.TIMEOUT", 120, (1, 86400), "seconds for an answer of up to 1,000 tokens"),
+    Setting("API.RPM", 0, (0, 10000000), "calls a minute; 0: as many as go"),
+    Setting("API.TPM", 0, (0, 10**12), "tokens a minute; 0: as many as go"),
+    Setting("API.PROMPT_PRICE", 0.0, (0.0, 1e6), "money for a million prompt tokens"),
+    Setting("API.CACHED_PRICE", -1.0, (-1.0, 1e6), "for those that come from the cache; -1: as the others"),
+    Setting("API.COMPLETION_PRICE", 0.0, (0.0, 1e6), "money for a million tokens of answers"),
+    Setting("API.LARGE_PROMPT_PRICE", 0.0, (0.0, 1e6), "the same for the large model"),
+    Setting("API.LARGE_CACHED_PRICE", -1.0, (-1.0, 1e6), "the same for the large model"),
+    Setting("API.LARGE_COMPLETION_PRICE", 0.0, (0.0, 1e6), "the same for the large model"),
+    Setting("API.SPENDING_LIMIT", 0.0, (0.0, 1e9), "money at which a run pauses; 0: none"),
     Setting("PATH.INPUT", "./raw_text_input", (), "folder of texts, nested folders allowed"),
     Setting("PATH.OUTPUT", "./output", (), "folder of runs"),
     Setting("PATH.DEFAULT_PROMPTS", "./prompts", (), "stage files that PROMPTS does not have"),

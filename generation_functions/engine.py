@@ -44,7 +44,8 @@ class Request:
     """One question to a model, in both forms: `messages` for chat, `prompt` for plain completion.
 
     Everything but the last message is the same for all items of a stage, so engines can keep it in their
-    cache; `shared_prompt` is that part of `prompt`.
+    cache; `shared_prompt` is that part of `prompt`. `example_grammars` are those of the assistant messages, which
+    obey their own item's grammar and not this one's.
     """
 
     stage: str
@@ -55,30 +56,34 @@ class Request:
     sampling: Sampling
     seed: int
     stop: tuple[str, ...] = ()
+    example_grammars: tuple[Grammar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """`finish` is "length" when max_tokens or a deadline ended it: such a text is never taken as whole.
+    """`finish` is "length" when max_tokens or a deadline ended it, "filtered" when a server's filter did: such a text
+    is never taken as whole.
 
-    `cached_tokens` of the prompt were taken from an earlier call; seconds are wall time in the engine.
+    `cached_tokens` of the prompt were taken from an earlier call; seconds are wall time in the engine. `held` tells
+    whether the engine held the answer to the grammar.
     """
 
     text: str
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "filtered"]
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    held: bool = True
 
 
 class Engine(Protocol):
-    """`name` is what the journal records as the answering model; `workers` is how many calls it takes at
-    once.
+    """`name` is what the journal records as the answering model; `asks_again` tells that it tries again by itself
+    where that may help.
     """
 
     name: str
-    workers: int
+    asks_again: bool
 
     async def start(self) -> None:
         """Make ready to answer: load the model, reach the server.
@@ -100,7 +105,7 @@ class Sample:
     """
 
     name = "sample"
-    workers = 16
+    asks_again = False
 
     async def start(self) -> None:
         pass

@@ -39,14 +39,23 @@ class GrammarError(WorkbenchError):
 
 
 class EngineError(WorkbenchError):
-    """A model that does not load or a server that does not answer; `retryable` when the same call may pass
-    later.
+    """A model that does not load or a server that does not answer; `retryable` when the same call may pass later.
+
+    `hint` says what to change. `status` is the HTTP status, 0 where there was none; `retry_after` the seconds that
+    the server asks to be left alone for.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, hint: str = "") -> None:
-        super().__init__(f"{message}\n{hint}" if hint else message)
-        self.retryable = retryable
-        self.hint = hint
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        hint: str = "",
+        status: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{message.rstrip('.')}. {hint}" if hint else message)
+        self.retryable, self.hint, self.status, self.retry_after = retryable, hint, status, retry_after
 
 
 class OutputError(WorkbenchError):

@@ -1,8 +1,8 @@
-"""Files to take home: the readable state of each step, and the datasets.
+"""Files to take home: the readable state of each step, what failed, and the datasets.
 
 `readable` writes what a step made as JSON lines, one item a line, that can be edited and taken back as acts.
-`datasets` writes export/: each file whole or not at all, and none of them empty. It knows records, not
-engines.
+`datasets` and `calls` write export/: each file whole or not at all, and none of them empty. Rows are written one by
+one, as all of them may be more than memory holds. It knows records, not engines.
 
     {"conversations": [{"from": "system", "value": "..."}, {"from": "human", "value": "Why is ...?"},
                        {"from": "gpt", "value": "It holds too little water ..."}]}
@@ -11,9 +11,9 @@ engines.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from .batch import Batch, Files, plain
 from .config import Config
 from .conversations import ASSISTANT, USER
 from .errors import RunError
-from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn
-from .step import Item, edited
-from .store import Overlay
+from .files import line, write_once, write_together, write_whole
+from .items import Item, Records, edited
+from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn, content_key
+from .store import Answered, Overlay, Store
 
 # The readable file of each step; the names are the lineage's where it had one.
 FILES = {
@@ -36,15 +37,34 @@ FILES = {
     "cast": "multiturn_convs_info.jsonl",
     "converse": "multiturn_convs.jsonl",
 }
+LINES = 1  # the form of all lines; with another number every file is written anew
+FAILED = "failed.jsonl"
+CALLS, PREFERENCES = "calls.jsonl", "calls_preferences.jsonl"
+ALWAYS = (
+    *("simplified_data.jsonl", "openai_messages.jsonl", "plain_qa.jsonl", "alpaca.jsonl"),
+    "pretraining.jsonl",
+)
+SOMETIMES = (
+    *("master_list.jsonl", "processed_masterlist.json"),
+    *("simplified_data_rag.jsonl", "simplified_data_no_rag.jsonl"),
+)
+SETTINGS = (  # what else changes a dataset
+    *("EXPORT.GREETING", "SYSTEM.ASSISTANT_MODE"),
+    *("SYSTEM.FINAL_ASSISTANT_PROMPT_RAG", "SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"),
+)
 
 Row = dict[str, Any]
 
 
-def readable(folder: Path, batch: Batch) -> Path:
-    """The batch as JSON lines: `id` is the record's key, `status` and `reason` its item's. Gives the file."""
-    rows = [row for item in batch.items for row in _item_rows(item, batch.overlay)]
+def readable(folder: Path, batch: Batch, store: Store | None = None) -> Path:
+    """The batch as JSON lines: `id` is the record's key, `status` and `reason` its item's. Gives the file.
+
+    A `store` remembers what the file was written from, so that it is left alone when nothing has changed.
+    """
     file = folder / FILES[batch.name]
-    write_whole(file, _lines(rows))
+    rows = (row for item in batch.items for row in _item_rows(item, batch.overlay))
+    stamp = batch.stamp and content_key(LINES, batch.stamp)
+    write_once(store, file.name, stamp, [file], lambda: write_whole(file, map(line, rows)))
     return file
 
 
@@ -111,6 +131,29 @@ def _place(chunk: Chunk, evidence: Sequence[int] = ()) -> Row:
     return {"source": chunk.source, "start": sentences[0].start, "end": sentences[-1].end}
 
 
+def failures(folder: Path, batches: Iterable[Batch]) -> Path | None:
+    """Write failed.jsonl, the items of all steps that failed: step, key and cause. None when there are none.
+
+    Steps of which no batch is given keep the lines that the file has of them.
+    """
+    file = folder / FAILED
+    given = {batch.name: batch for batch in batches}
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.is_file() else []
+    before = [(json.loads(text)["step"], text) for text in lines]
+    found = (
+        (FAILED, text)
+        for step in FILES
+        for text in (_failed(given[step]) if step in given else [text for of, text in before if of == step])
+    )
+    write_together(folder, [FAILED], found)
+    return file if file.is_file() else None
+
+
+def _failed(batch: Batch) -> Iterator[str]:
+    for item in batch.of_status("failed"):
+        yield line({"step": batch.name, "key": item.input.key, "cause": item.outcome.reason})
+
+
 # Datasets
 
 
@@ -143,44 +186,69 @@ def datasets(
     chunks: Sequence[Chunk],
     pairs: Sequence[Pair],
     made: Sequence[Conversation],
+    store: Store | None = None,
 ) -> Files:
     """Write every dataset into `folder`; gives the files by their name, the one that trainers want first.
 
     `chunks` are those of whole sources: joined again they are the texts without licences and broken lines.
     `made` may be empty only where conversations are skipped: then each pair is a dialogue of its own. The
-    caller explains an empty dataset before this is called.
+    caller explains an empty dataset before this is called. A `store` remembers what they were written from.
     """
-    talks = [_dialogue(c, config) for c in made] or [_lone(pair, config) for pair in pairs]
-    files: dict[str, str] = {
-        "simplified_data.jsonl": _lines(talk.sharegpt() for talk in talks),
-        "openai_messages.jsonl": _lines(talk.messages() for talk in talks),
-        "plain_qa.jsonl": _lines(_plain(pair) for pair in pairs),
-        "alpaca.jsonl": _lines({"instruction": p.question, "input": "", "output": p.answer} for p in pairs),
-        "pretraining.jsonl": _lines({"text": "\n\n".join(texts)} for texts in _by_source(chunks)),
-    }
-    if made:
-        listed = [_master(conversation) for conversation in made]
-        files["master_list.jsonl"] = _lines(
-            {**row, "conversation": "\n".join(row["conversation"])} for row in listed
-        )
-        files["processed_masterlist.json"] = json.dumps(listed, ensure_ascii=False, indent=1) + "\n"
-    if config["SYSTEM.ASSISTANT_MODE"] or not made:
-        rag = config["SYSTEM.FINAL_ASSISTANT_PROMPT_RAG"]
-        without = config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"]
-        rag_rows = (talk.sharegpt(rag.replace("{data}", talk.chunk.text)) for talk in talks)
-        files["simplified_data_rag.jsonl"] = _lines(rag_rows)
-        files["simplified_data_no_rag.jsonl"] = _lines(talk.sharegpt(without) for talk in talks)
-    for name in files:
-        write_whole(folder / name, files[name])
-    _remove_others(folder, files)
-    return Files({name: folder / name for name in files})
+    names = (*ALWAYS, *SOMETIMES)
+    sources = (chunks, pairs, made)
+    stamps = [records.stamp for records in sources if isinstance(records, Records) and records.stamp]
+    stamp = content_key(LINES, stamps, config.fingerprint(SETTINGS)) if len(stamps) == len(sources) else ""
+
+    def write() -> None:
+        talks = _of_conversations(made, config) if made else _of_lone_pairs(pairs, config)
+        write_together(folder, names, chain(talks, _of_pairs(pairs), _of_texts(chunks)))
+
+    write_once(store, "datasets", stamp, [folder / name for name in names], write)
+    return Files({name: folder / name for name in names if (folder / name).is_file()})
 
 
-def _by_source(chunks: Sequence[Chunk]) -> Iterable[list[str]]:
-    texts: dict[str, list[str]] = {}
-    for chunk in chunks:
-        texts.setdefault(chunk.source, []).append(chunk.text)
-    return texts.values()
+Part = tuple[str, str]  # the name of a file, and what comes next in it
+
+
+def _of_conversations(made: Sequence[Conversation], config: Config) -> Iterator[Part]:
+    for number, conversation in enumerate(made):
+        yield from _of_dialogue(_dialogue(conversation, config))
+        if config["SYSTEM.ASSISTANT_MODE"]:
+            yield from _with_and_without_text(_dialogue(conversation, config), config)
+        row = _master(conversation)
+        yield "master_list.jsonl", line({**row, "conversation": "\n".join(row["conversation"])})
+        element = json.dumps(row, ensure_ascii=False, indent=1).replace("\n", "\n ")
+        yield "processed_masterlist.json", f"{',' if number else '['}\n {element}"
+    yield "processed_masterlist.json", "\n]\n"
+
+
+def _of_lone_pairs(pairs: Iterable[Pair], config: Config) -> Iterator[Part]:
+    for pair in pairs:
+        yield from _of_dialogue(_lone(pair, config))
+        yield from _with_and_without_text(_lone(pair, config), config)
+
+
+def _of_dialogue(talk: Dialogue) -> Iterator[Part]:
+    yield "simplified_data.jsonl", line(talk.sharegpt())
+    yield "openai_messages.jsonl", line(talk.messages())
+
+
+def _with_and_without_text(talk: Dialogue, config: Config) -> Iterator[Part]:
+    rag = config["SYSTEM.FINAL_ASSISTANT_PROMPT_RAG"].replace("{data}", talk.chunk.text)
+    yield "simplified_data_rag.jsonl", line(talk.sharegpt(rag))
+    yield "simplified_data_no_rag.jsonl", line(talk.sharegpt(config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"]))
+
+
+def _of_pairs(pairs: Iterable[Pair]) -> Iterator[Part]:
+    for pair in pairs:
+        yield "plain_qa.jsonl", line(_plain(pair))
+        yield "alpaca.jsonl", line({"instruction": pair.question, "input": "", "output": pair.answer})
+
+
+def _of_texts(chunks: Iterable[Chunk]) -> Iterator[Part]:
+    """The text of each source, whose chunks stand together."""
+    for _, own in groupby(chunks, lambda chunk: chunk.source):
+        yield "pretraining.jsonl", line({"text": "\n\n".join(chunk.text for chunk in own)})
 
 
 def _dialogue(conversation: Conversation, config: Config) -> Dialogue:
@@ -223,10 +291,10 @@ def _master(conversation: Conversation) -> Row:
 
 def explain_empty(batches: Sequence[Batch]) -> RunError | None:
     """The error for a run whose last batch has nothing in it: which step lost the items, and three of them."""
-    if batches[-1].records:
+    if len(batches[-1]):
         return None
-    step = next(batch for batch in batches if not batch.records)
-    lost = [item for item in step.items if not item.passing(step.overlay)][:3]
+    step = next(batch for batch in batches if not len(batch))
+    lost = list(islice((item for item in step.items if not item.passing(step.overlay)), 3))
     shown = "".join(
         f"\n  {i.status(step.overlay)}: {_short(i.outcome.reason)} | {_short(_title(i))}" for i in lost
     )
@@ -244,38 +312,41 @@ def _short(text: str) -> str:
     return line if len(line) <= 120 else line[:119] + "\u2026"
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+# The calls as a dataset
 
 
-def write_whole(file: Path, content: str) -> None:
-    """Replace the file by `content` or leave it as it was; it is never seen in between.
+def calls(folder: Path, store: Store) -> Files:
+    """Write every usable answer as a chat row, and each unusable one beside the usable one that came after it.
 
-    Same content is not written.
+    Gives the files by their name; one without rows is not there.
     """
-    data = content.encode("utf-8", "replace")
-    if file.is_file() and file.read_bytes() == data:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.part")  # one name, so that what a kill leaves is replaced later
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    chats = ((CALLS, line(_chat(call))) for call in store.answered())
+    preferences = ((PREFERENCES, line(_preference(*found))) for found in store.preferred())
+    names = (CALLS, PREFERENCES)
+    stamp = content_key(LINES, store.last_call)
+    files = [folder / name for name in names]
+    write_once(store, "calls", stamp, files, lambda: write_together(folder, names, chain(chats, preferences)))
+    return Files({file.name: file for file in files if file.is_file()})
 
 
-def _remove_others(folder: Path, files: Iterable[str]) -> None:
-    """Datasets of an earlier export with other settings, which would be taken for these."""
-    known = {
-        "master_list.jsonl",
-        "processed_masterlist.json",
-        "simplified_data_rag.jsonl",
-        "simplified_data_no_rag.jsonl",
-    }
-    for name in known - set(files):
-        (folder / name).unlink(missing_ok=True)
+def _chat(call: Answered) -> Row:
+    return {"messages": [*_asked(call), _said(call.text)], **_about(call)}
+
+
+def _preference(call: Answered, problem: str, better: str) -> Row:
+    """In the conversational form of TRL's preference datasets."""
+    chosen, rejected = [_said(better)], [_said(call.text)]
+    return {"prompt": _asked(call), "chosen": chosen, "rejected": rejected, "reason": problem, **_about(call)}
+
+
+def _asked(call: Answered) -> list[Row]:
+    messages = [*call.shared, ["user", call.question]]
+    return [{"role": role, "content": content} for role, content in messages]
+
+
+def _said(text: str) -> Row:
+    return {"role": "assistant", "content": text}
+
+
+def _about(call: Answered) -> Row:
+    return {"stage": call.stage, "model": call.model, "chunk": call.origin.chunk, "item": call.origin.item}

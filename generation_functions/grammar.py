@@ -107,6 +107,11 @@ class Grammar:
         """Raises GrammarError "file:line: rule x: ...". The last few hundred grammars are kept ready."""
         return _compiled(text, file, first_line)
 
+    @property
+    def rules(self) -> Mapping[str, Choice]:
+        """What the grammar says, taken apart."""
+        return self._bodies
+
     def longest(self, field: str) -> int | None:
         """The most characters that the field can have, None without a limit."""
         lengths = {rule.shape.longest for rule in self._rules.values() if field_of(rule.name) == field}

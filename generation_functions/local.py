@@ -47,7 +47,7 @@ LOG_LINES = 12
 class Local:
     """One GGUF file. It takes many calls at once, and computes as many together as there is room for."""
 
-    workers = 64
+    asks_again = False
 
     def __init__(self, model: Path, settings: Settings | None = None) -> None:
         self.name = model.name

@@ -21,11 +21,16 @@ from .config import COHERE_URL, Config
 from .engine import Engine, Sample
 from .errors import ConfigError
 from .local import Local
-from .sizing import RopeScaling, Settings
+from .purse import Price
+from .server import Server
+from .sizing import CALLS_ON_CPU, RopeScaling, Settings
 from .stage import Model
+from .traffic import Traffic
 
 Role = Literal["small", "large"]
 ROLES: tuple[Role, ...] = ("small", "large")
+
+WAITING = 4  # calls that may stand ready for each one in flight, so that a server never waits for the next
 
 
 class Models:
@@ -34,6 +39,7 @@ class Models:
     def __init__(self, config: Config, say: Callable[[str], None] = lambda line: None) -> None:
         self._config, self._say = config, say
         self._engines: dict[str, Engine] = {}
+        self._servers: dict[tuple[str, str], Server] = {}  # two models at one address share its traffic
         self._starting = asyncio.Lock()  # many calls wait for a model at once; one of them loads it
         self._mode = config["SYSTEM.MODE"]
         self._bringing = ""
@@ -46,8 +52,27 @@ class Models:
 
     def model(self, role: Role) -> Model:
         """What a step needs of a role; two roles with the same model share its engine."""
-        enforces = self._mode in ("local", "sample") or self._config["API.GRAMMAR"] != "none"
-        return Model(self.name(role), partial(self.ready, role), enforces)
+        limit = self._config["SYSTEM.CONCURRENCY_LIMIT"]
+        return Model(self.name(role), partial(self.ready, role), limit * (WAITING if self.served else 1))
+
+    @property
+    def served(self) -> bool:
+        """Whether the models live behind servers."""
+        return self._mode not in ("local", "sample")
+
+    @property
+    def at_once(self) -> int:
+        """About how many calls are answered at the same time."""
+        limit = self._config["SYSTEM.CONCURRENCY_LIMIT"]
+        return min(limit, self._config["LOCAL.SEQUENCES"] or CALLS_ON_CPU) if self._mode == "local" else limit
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """What each model costs, by its name; a role without prices of its own has the other's at the same address."""
+        if not self.served:
+            return {}
+        prices = {self.name(role): _price(self._config, role) for role in reversed(ROLES)}
+        return {name: price for name, price in prices.items() if price != Price()}
 
     def name(self, role: Role) -> str:
         """The model as the configuration writes it; known before it is loaded."""
@@ -68,8 +93,17 @@ class Models:
                     await self._bring(role)
                     self._say(f"loading {self.name(role)}")
                 self._engines[name] = self._made(role)
-            await self._engines[name].start()
-        return self._engines[name]
+            engine = self._engines[name]
+            before = getattr(engine, "about", "")
+            await engine.start()
+            if isinstance(engine, Api) and not before:
+                self._say(f"{self.name(role)} at {self._address(role)}: {engine.about}")
+        return engine
+
+    @property
+    def waiting(self) -> str:
+        """What calls wait for at the moment, for people; "" when they do not."""
+        return self.loading or next((note for s in self._servers.values() if (note := s.traffic.note)), "")
 
     @property
     def loading(self) -> str:
@@ -100,15 +134,23 @@ class Models:
                 f"API.BASE_URL is empty: SYSTEM.MODE {self._mode} needs the address of a server"
             )
         return Api(
-            address,
-            self._either("API.LARGE_API_KEY", "API.API_KEY", role),
+            self._server(address, self._either("API.LARGE_API_KEY", "API.API_KEY", role)),
             self.name(role),
             completion_mode=config["SYSTEM.COMPLETION_MODE"] is True,
             grammar=config["API.GRAMMAR"],
             send_stop=config["SYSTEM.STOP"],
-            timeout_seconds=config["API.TIMEOUT"],
-            workers=config["SYSTEM.CONCURRENCY_LIMIT"],
         )
+
+    def _server(self, address: str, key: str) -> Server:
+        if (address, key) not in self._servers:
+            config = self._config
+            traffic = Traffic(
+                config["SYSTEM.CONCURRENCY_LIMIT"],
+                calls_a_minute=config["API.RPM"],
+                tokens_a_minute=config["API.TPM"],
+            )
+            self._servers[address, key] = Server(address, key, traffic, timeout_seconds=config["API.TIMEOUT"])
+        return self._servers[address, key]
 
     def _local(self, role: Role) -> Local:
         key = "API.LOGICAL_MODEL"
@@ -147,6 +189,17 @@ class Models:
     def _either(self, large: str, small: str, role: Role) -> str:
         value = self._config[large] if role == "large" else ""
         return value or self._config[small]
+
+
+def about(engine: Engine) -> str:
+    """What a local engine chose, or what was found out about a server; the sample has nothing to say."""
+    return f": {engine.about}" if isinstance(engine, Local | Api) else ""
+
+
+def _price(config: Config, role: Role) -> Price:
+    prefix = "API.LARGE_" if role == "large" and config["API.LARGE_LOGICAL_MODEL"] else "API."
+    prompt, cached = config[f"{prefix}PROMPT_PRICE"], config[f"{prefix}CACHED_PRICE"]
+    return Price(prompt, prompt if cached < 0 else cached, config[f"{prefix}COMPLETION_PRICE"])
 
 
 def _settings(config: Config) -> Settings:

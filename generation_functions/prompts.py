@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import accumulate
 from math import inf
 from pathlib import Path
@@ -110,16 +111,16 @@ class Stage:
         item = self.fill(values)
         if complaint:
             item += f"\n(An earlier answer could not be used: {complaint})"
-        shared = "".join(block + BLOCK_END for block in self._shared_blocks())
         return Request(
             stage=self.name,
-            messages=(*self._shared_messages(), Message("user", item)),
-            prompt=shared + item + "\n",
-            shared_prompt=shared,
+            messages=(*self._shared_messages, Message("user", item)),
+            prompt=f"{self._shared_prompt}{item}\n",
+            shared_prompt=self._shared_prompt,
             grammar=self.compiled(values),
             sampling=self.sampling,
             seed=seed,
             stop=(BLOCK_END.rstrip(),),
+            example_grammars=self._example_grammars,
         )
 
     def fill(self, values: Values) -> str:
@@ -167,15 +168,23 @@ class Stage:
             written.append(Template(fragment).substitute({**shared, **own, "n": str(n)}))
         return "".join(written)
 
-    def _shared_blocks(self) -> list[str]:
-        examples = [f"{self.fill(example.values)}\n{example.answer}" for example in self.examples]
-        return [self.system.strip(), *examples]
+    # The same for every item, and made once.
 
-    def _shared_messages(self) -> list[Message]:
+    @cached_property
+    def _shared_prompt(self) -> str:
+        examples = [f"{self.fill(example.values)}\n{example.answer}" for example in self.examples]
+        return "".join(block + BLOCK_END for block in [self.system.strip(), *examples])
+
+    @cached_property
+    def _shared_messages(self) -> tuple[Message, ...]:
         messages = [Message("system", self.system.strip())]
         for example in self.examples:
             messages += [Message("user", self.fill(example.values)), Message("assistant", example.answer)]
-        return messages
+        return tuple(messages)
+
+    @cached_property
+    def _example_grammars(self) -> tuple[Grammar, ...]:
+        return tuple(self.compiled(example.values) for example in self.examples)
 
 
 def str_of(value: Any) -> str:

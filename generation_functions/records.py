@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 KEY_DIGITS = 16  # 64 bits: one accidental collision expected among 5 billion items
@@ -25,8 +25,20 @@ Quotes = Literal["verbatim", "free"]
 
 def content_key(*content: Any) -> str:
     """The key of JSON-able content; strings, numbers, lists and dicts of them."""
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_DIGITS]
+    return hashlib.sha256(_encode(content).encode("utf-8", "surrogatepass")).hexdigest()[:KEY_DIGITS]
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def with_key(record: Any, key: str) -> Any:
+    """The record, which remembers its key from now on; that must be the one that it would work out."""
+    object.__setattr__(record, "_key", key)
+    return record
+
+
+def _no_key() -> Any:
+    return field(default="", init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class Chunk:
     source: str
     sentences: tuple[Sentence, ...]
     repeat: int = 0
+    _key: str = _no_key()
 
     @property
     def text(self) -> str:
@@ -67,7 +80,9 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        return content_key("chunk", self.source, self.text, self.repeat)
+        if not self._key:
+            with_key(self, content_key("chunk", self.source, self.text, self.repeat))
+        return self._key
 
     @property
     def start(self) -> int:
@@ -94,10 +109,13 @@ class Pair:
     question: str
     answer: str
     evidence: tuple[int, ...] = ()
+    _key: str = _no_key()
 
     @property
     def key(self) -> str:
-        return content_key("pair", self.chunk.key, self.question, self.answer)
+        if not self._key:
+            with_key(self, content_key("pair", self.chunk.key, self.question, self.answer))
+        return self._key
 
     @property
     def proof(self) -> str:
@@ -138,6 +156,7 @@ class Group:
 
     pairs: tuple[Pair, ...]
     arrangement: int = 0
+    _key: str = _no_key()
 
     @property
     def chunk(self) -> Chunk:
@@ -145,7 +164,9 @@ class Group:
 
     @property
     def key(self) -> str:
-        return content_key("group", [pair.key for pair in self.pairs], self.arrangement)
+        if not self._key:
+            with_key(self, content_key("group", [pair.key for pair in self.pairs], self.arrangement))
+        return self._key
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +182,14 @@ class Cast:
     card: str = ""
     scenario: str = ""
     plan: str = ""
+    _key: str = _no_key()
 
     @property
     def key(self) -> str:
-        return content_key(
-            "cast", self.group.key, self.answerer, self.asker, self.card, self.scenario, self.plan
-        )
+        if not self._key:
+            own = (self.answerer, self.asker, self.card, self.scenario, self.plan)
+            with_key(self, content_key("cast", self.group.key, *own))
+        return self._key
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +202,42 @@ class Turn:
 class Conversation:
     cast: Cast
     turns: tuple[Turn, ...]
+    _key: str = _no_key()
 
     @property
     def key(self) -> str:
-        return content_key("conversation", self.cast.key, [[t.speaker, t.text] for t in self.turns])
+        if not self._key:
+            turns = [[turn.speaker, turn.text] for turn in self.turns]
+            with_key(self, content_key("conversation", self.cast.key, turns))
+        return self._key
+
+
+def chunk_of(record: Chunk | Pair | Group | Cast | Conversation) -> Chunk:
+    """The chunk that a record comes from."""
+    match record:
+        case Chunk():
+            return record
+        case Pair(chunk=chunk) | Group(pairs=(Pair(chunk=chunk), *_)):
+            return chunk
+        case Cast(group=group):
+            return group.chunk
+        case Conversation(cast=cast):
+            return cast.group.chunk
+    raise AssertionError(f"a {type(record).__name__} is no record")
+
+
+def pairs_of(record: Chunk | Pair | Group | Cast | Conversation) -> tuple[Pair, ...]:
+    """The pairs that a record holds."""
+    match record:
+        case Pair():
+            return (record,)
+        case (
+            Group(pairs=pairs)
+            | Cast(group=Group(pairs=pairs))
+            | Conversation(cast=Cast(group=Group(pairs=pairs)))
+        ):
+            return pairs
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from .batch import Batch
+from .engine import Completion, Request
+from .errors import OutputError
 
 COLOURS = {"kept": "#3a7d44", "rejected": "#b3423a", "failed": "#c98a1b", "pending": "#9aa0a6"}
 BINS = 20
@@ -74,15 +76,51 @@ def usage_text(usage: Sequence[Mapping[str, Any]]) -> str:
     """
     if not usage:
         return "no calls"
-    rows: list[tuple[str, ...]] = [("stage", "calls", "unusable", "prompt", "cached", "written", "seconds")]
-    for row in [*usage, _total(usage)]:
+    rows: list[tuple[str, ...]] = [
+        ("stage", "calls", "unusable", "prompt", "cached", "written", "seconds", "money")
+    ]
+    for row in [*usage, *_by_model(usage), _total(usage)]:
         cached = f"{100 * row['cached_tokens'] / max(1, row['prompt_tokens']):.0f}%"
         counts = (row["calls"], row["unusable"], row["prompt_tokens"], cached, row["completion_tokens"])
-        rows.append((row["stage"], *map(str, counts), f"{row['seconds']:.0f}"))
+        rows.append((row["stage"], *map(str, counts), f"{row['seconds']:.0f}", f"{row['cost']:.4f}"))
+    if not rows[-1][-1].strip("0."):  # nothing has a price
+        rows = [row[:-1] for row in rows]
     table = "\n".join(f"{row[0]:<30}" + "".join(f"{cell:>10}" for cell in row[1:]) for row in rows)
     return f"{table}\n{rows[-1][4]} of the prompts' tokens came from the cache"
 
 
-def _total(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = ("calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds")
-    return {"stage": "all", **{name: sum(row[name] for row in usage) for name in names}}
+def _by_model(usage: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each model, where there is more than one."""
+    models = dict.fromkeys(row["model"] for row in usage)
+    if len(models) < 2:
+        return []
+    each = ([row for row in usage if row["model"] == model] for model in models)
+    return [_total(rows, f"all by {_short(rows[0]['model'])}") for rows in each]
+
+
+def _short(model: str) -> str:
+    name = model.rsplit("/", 1)[-1]
+    return name if len(name) <= 22 else name[:21] + "\u2026"
+
+
+def _total(usage: Sequence[Mapping[str, Any]], name: str = "all") -> dict[str, Any]:
+    names = ("calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "cost")
+    return {"stage": name, **{name: sum(row[name] for row in usage) for name in names}}
+
+
+def answer_text(request: Request, got: Completion) -> str:
+    """One call in one line: what it took, and whether its answer follows the grammar."""
+    return (
+        f"a call: {got.prompt_tokens} tokens read and {got.completion_tokens} written in {got.seconds:.1f} s, "
+        f"{_obeys(request, got)}: {' '.join(got.text.split())[:80]!r}"
+    )
+
+
+def _obeys(request: Request, got: Completion) -> str:
+    if got.finish != "stop":
+        return f"finish {got.finish}"
+    try:
+        request.grammar.read(got.text, tolerant=True)
+    except OutputError as error:
+        return f"which does not follow the grammar ({error})"
+    return "which follows the grammar"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ from .engine import Completion, Engine, Request
 from .errors import CheckFailed, EngineError, OutputError, Truncated, Undecided
 from .grammar import Reading
 from .prompts import Stage, Values
+from .purse import Purse
 from .records import Verdict, Vote, content_key
-from .store import Call, CallKey, Store
+from .store import Call, CallKey, Origin, Store
 
 ATTEMPTS = 4  # answers bought for one question and draw before it counts as failed
 PAUSES = (1.0, 4.0, 15.0)  # seconds before an engine that may recover is asked again
@@ -34,38 +36,52 @@ Check = Callable[[Reading], str | None]  # what is wrong with an answer that fol
 class Model:
     """Which engine answers: `name` is known before it is loaded, `ready` loads it.
 
-    `enforces` grammars or not.
+    `at_once` calls may be asked of it together.
     """
 
     name: str
     ready: Callable[[], Awaitable[Engine]]
-    enforces: bool = True
+    at_once: int = 16
 
 
 class Ask:
-    """Asks one model.
-
-    `limit` calls are in flight at most; `fresh` takes no answers of older prompts or models.
-    """
+    """Asks one model, and pays from the purse. `fresh` takes no answers of older prompts or models."""
 
     def __init__(
-        self, model: Model, stages: Mapping[str, Stage], store: Store, *, limit: int, fresh: bool = False
+        self,
+        model: Model,
+        stages: Mapping[str, Stage],
+        store: Store,
+        *,
+        purse: Purse | None = None,
+        fresh: bool = False,
     ) -> None:
         self.model, self.stages = model, stages
         self._store, self._fresh = store, fresh
-        self._free = asyncio.Semaphore(limit)
+        self._purse = purse or Purse({})
+        self._free = asyncio.Semaphore(model.at_once)
         self._asking: dict[tuple[str, str, int], asyncio.Future[Reading]] = {}
+        self._origin = Origin()
+
+    def on_behalf_of(self, origin: Origin) -> Ask:
+        """The same, for the item of which the journal is to know that it asked."""
+        asking = copy.copy(self)
+        asking._origin = origin
+        return asking
 
     async def __call__(
         self, stage: str, values: Values, *, draw: int = 0, check: Check | None = None
     ) -> Reading:
         """The first usable answer to this question, from the journal or bought.
 
-        Raises the last attempt's OutputError when none can be used, EngineError when none comes.
+        Raises the last attempt's OutputError when none can be used, EngineError when none comes, Paused when the
+        purse is empty.
         """
         key = (stage, content_key(stage, values), draw)
         if key in self._asking:  # the same question asked by two items at once is bought once
-            return await asyncio.shield(self._asking[key])
+            reading = await asyncio.shield(self._asking[key])
+            self._store.add_use(*key, self._origin)
+            return reading
         future = self._asking[key] = asyncio.ensure_future(self._answer(key, values, check))
         try:
             return await future
@@ -109,50 +125,65 @@ class Ask:
         for call in journalled:
             if not call.problem:
                 with contextlib.suppress(OutputError):  # it answers an older prompt, in another format
-                    return self._read(stage, values, call.completion, check)
+                    reading = self._read(stage, values, call.completion, check)
+                    if call.origin != self._origin:
+                        self._store.add_use(name, input, draw, self._origin)
+                    return reading
         problem: OutputError | None = None
-        for attempt in range(len(journalled), len(journalled) + ATTEMPTS):
+        complaint = ""
+        last = len(journalled) + ATTEMPTS - 1
+        for attempt in range(len(journalled), last + 1):
             call_key = CallKey(name, input, draw, attempt)
-            seed = int(content_key(name, input, draw, attempt), 16) % 2**31
-            request = stage.request(values, seed=seed, complaint=self._complaint(problem))
-            async with self._free:
-                completion = await self._complete(request)
+            seed = _seed(name, input, draw, attempt)
+            request = stage.request(values, seed=seed, complaint=complaint if attempt == last else "")
+            completion, cost = await self._bought(request)
             try:
                 reading, problem = self._read(stage, values, completion, check), None
             except OutputError as error:
-                problem = error
+                problem, complaint = error, "" if completion.held else str(error)
             said = f"{type(problem).__name__}: {problem}" if problem else ""
             call = Call(
-                call_key, made_by, self.model.name, seed, request.messages[-1].content, completion, said
+                *(call_key, made_by, self.model.name, seed, request.messages[-1].content, completion, said),
+                *(self._origin, cost),
             )
-            self._store.add_call(call, stage.version, request.shared_prompt)
+            self._store.add_call(call, stage.version, request.messages[:-1])
             if problem is None:
                 return reading
         assert problem is not None
         raise problem
 
-    def _complaint(self, problem: OutputError | None) -> str:
-        """What to tell the model of its last answer; nothing where the grammar holds it anyway."""
-        return "" if problem is None or self.model.enforces else str(problem)
+    async def _bought(self, request: Request) -> tuple[Completion, float]:
+        """An answer and its price."""
+        async with self._free:
+            with self._purse.buying(self.model.name, request) as bill:
+                completion = await self._complete(request)
+                return completion, bill(completion)
 
     def _read(self, stage: Stage, values: Values, completion: Completion, check: Check | None) -> Reading:
         if completion.finish == "length":
             raise Truncated(f"stopped after {stage.sampling.max_tokens} tokens", completion.text)
-        grammar = stage.compiled(values)
-        reading = grammar.read(completion.text, stage.payload, tolerant=not self.model.enforces)
+        if completion.finish == "filtered":
+            raise Truncated("stopped by the server's content filter", completion.text)
+        reading = stage.compiled(values).read(completion.text, stage.payload, tolerant=True)
         if check and (reason := check(reading)):
             raise CheckFailed(reason, completion.text)
         return reading
 
     async def _complete(self, request: Request) -> Completion:
         for pause in (*PAUSES, None):
+            engine = await self.model.ready()
             try:
-                return await (await self.model.ready()).complete(request)
+                return await engine.complete(request)
             except EngineError as error:
-                if not error.retryable or pause is None:
+                if not error.retryable or engine.asks_again or pause is None:
                     raise
                 await asyncio.sleep(pause)
         raise AssertionError("the last pause is None")
+
+
+def _seed(stage: str, input: str, draw: int, attempt: int) -> int:
+    """Votes on the same thing have seeds one after the other, which is how servers draw several answers at once."""
+    return (int(content_key(stage, input, attempt), 16) + draw) % 2**31
 
 
 def _still_needed(votes: list[Vote], of: int) -> int:

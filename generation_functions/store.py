@@ -1,12 +1,24 @@
 """run.db: everything a run has bought, made and been told, in one SQLite file.
 
 Three tables carry it. `calls` is the journal: a row for each answer of a model, committed the moment it
-comes. `items` holds what a step made of each input. `acts` is what people did, append-only. Generated rows
-are never changed by an act; `Overlay` is how acts are laid over them.
+comes. `items` holds what a step made of each input; a row is never changed, the latest one counts. `acts` is what
+people did, append-only; `Overlay` is how acts are laid over what was generated.
 
-    calls   stage=check_accuracy input=83ad10.. draw=1 attempt=0 made_by=5c0f.. text="Reason: ..." problem=""
-    items   step=vet key=9e41.. status=rejected reason="check_accuracy: ..." records=[{"question": ...}]
+    calls   stage=check_accuracy input=83ad10.. draw=1 attempt=0 step=vet item=9e41.. chunk=1c9f.. text="Reason: ..."
+    items   step=vet key=9e41.. status=kept chunk=1c9f.. pairs=["9e41.."] made=["b07d.."] records=[{...}]
     acts    number=7 step=vet key=9e41.. kind=edit changes=[["answer", "In 1869."]]
+
+Keys lead from a chunk to its pairs, their votes and their conversations. `latest` are the items that count, `asked`
+says of each call who asked for it, and `pairs` are those that an input holds:
+
+    select vet.key pair, calls.stage, calls.text vote, talk.records conversation
+    from latest vet join asked on asked.chunk = vet.chunk and asked.step = 'vet' and asked.item = vet.key
+    join calls on calls.id = asked.call
+    join json_each(vet.made) vetted
+    join latest alone on alone.step = 'standalone' and alone.key = vetted.value join json_each(alone.made) pair
+    left join latest talk on talk.step = 'converse' and talk.chunk = vet.chunk
+        and pair.value in (select value from json_each(talk.pairs))
+    where vet.step = 'vet' and vet.chunk = '1c9f04e2ab37d100'
 
 One process writes a run; a second one is told who holds it. The file knows nothing of steps' meaning or of
 prompts.
@@ -14,38 +26,19 @@ prompts.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .engine import Completion
-from .errors import RunError
+from .database import Log, hold, opened
+from .engine import Completion, Message
 from .records import Act, Status
-
-VERSION = 1  # of the tables below; a run of another version is refused, not guessed at
-
-TABLES = """
-create table calls (
-    stage text, input text, draw integer, attempt integer, made_by text, model text, seed integer,
-    prompt text, question text, text text, finish text, problem text,
-    prompt_tokens integer, cached_tokens integer, completion_tokens integer, seconds real, at real,
-    primary key (stage, input, draw, attempt, made_by)
-) without rowid;
-create table prompts (version text primary key, stage text, shared text) without rowid;
-create table items (
-    step text, key text, status text, reason text, records text, verdicts text, made_by text, at real,
-    primary key (step, key)
-) without rowid;
-create table acts (number integer primary key, step text, key text, kind text, changes text, at real);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +52,19 @@ class CallKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks: the step, the key of its input and the key of that one's chunk; "" where it is not known."""
+
+    step: str = ""
+    item: str = ""
+    chunk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """A journalled answer; `problem` says why it could not be used, "" if it could."""
+    """A journalled answer; `problem` says why it could not be used, "" if it could. `cost` is in the currency of the
+    configuration's prices.
+    """
 
     key: CallKey
     made_by: str
@@ -69,11 +73,17 @@ class Call:
     question: str
     completion: Completion
     problem: str = ""
+    origin: Origin = Origin()
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An item as it is kept: records and verdicts are JSON-able."""
+    """An item as it is kept: records and verdicts are JSON-able.
+
+    `made` are the keys of the records, None where a run of version 1 does not say; `chunk` is the key of the input's
+    chunk, `pairs` those of the pairs that the input holds.
+    """
 
     key: str
     status: Status
@@ -81,6 +91,19 @@ class Row:
     records: list[Any]
     verdicts: list[Any]
     made_by: str
+    made: tuple[str, ...] | None = None
+    chunk: str = ""
+    pairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of an item before it is read; `id` is the number of its row."""
+
+    id: int
+    status: Status
+    made_by: str
+    made: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +145,33 @@ class Overlay:
 
 
 class Store:
-    """The open run.db of one run folder; as a context manager it closes itself."""
+    """The open run.db of one run folder; as a context manager it closes itself.
+
+    What was written is committed when the call returns: no kill loses it. An act is on the disk by then, everything
+    else a twentieth of a second later.
+    """
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         """Open the run, or start it. Raises RunError when it is not ours, of another version, or held."""
-        self.folder = folder
+        self.folder, self.readonly = folder, readonly
+        self._file = folder / "run.db"
         self._lock = threading.RLock()  # the step's thread writes while the notebook's reads
-        self._holder = None if readonly else _hold(folder)
+        self._prompts: set[str] = set()  # versions whose messages this process has written
+        self._holder = None if readonly else hold(folder)
         try:
-            self._db = _opened(folder / "run.db", readonly)
+            self._db = opened(self._file, readonly)
+            self._log = None if readonly else Log(self._file, self._lock)
         except BaseException:
             self.release()
             raise
+        self._is_open = True
 
     def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         with self._lock:
+            self._is_open = False
             self._db.close()
         self.release()
 
@@ -157,156 +192,240 @@ class Store:
         """The answers bought for one question, in the order of their attempts; of one maker if `made_by` is
         given.
         """
-        rows = self._rows(
-            "select * from calls where stage = ? and input = ? and draw = ? order by attempt, at",
-            (stage, input, draw),
-        )
-        return [_call(row) for row in rows if made_by in (None, row["made_by"])]
+        rows = self._rows(_CALLS, (stage, input, draw))
+        return [_call(row) for row in rows if made_by in (None, row[4])]
 
-    def add_call(self, call: Call, prompt_version: str, shared_prompt: str) -> None:
-        """Journal an answer, durable when this returns."""
-        key, got = call.key, call.completion
+    def add_call(self, call: Call, prompt_version: str, shared: Sequence[Message]) -> None:
+        """Journal an answer; `shared` are the messages before the question, which all calls of that prompt have."""
+        if prompt_version not in self._prompts:
+            messages = _json([[message.role, message.content] for message in shared])
+            prompt = (prompt_version, call.key.stage, messages)
+            self._write("insert or replace into prompts values (?, ?, ?)", prompt)
+            self._prompts.add(prompt_version)
+        key, got, origin = call.key, call.completion, call.origin
         values = (
-            *(key.stage, key.input, key.draw, key.attempt, call.made_by, call.model, call.seed),
-            *(prompt_version, call.question, got.text, got.finish, call.problem),
-            *(got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.seconds, time.time()),
+            *(key.stage, key.input, key.draw, key.attempt, call.made_by),
+            *(origin.step, origin.item, origin.chunk, call.model, call.seed, prompt_version),
+            *(got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.seconds, call.cost),
+            *(time.time(), got.finish, call.problem, call.question, got.text),
         )
-        with self._writing() as db:
-            db.execute(f"insert or ignore into calls values ({', '.join('?' * len(values))})", values)
-            db.execute(
-                "insert or ignore into prompts values (?, ?, ?)", (prompt_version, key.stage, shared_prompt)
-            )
+        self._write(_ADD_CALL, values)
+
+    def add_use(self, stage: str, input: str, draw: int, origin: Origin) -> None:
+        """Note that an item asked what had been asked before and was given the same answers."""
+        values = (origin.chunk, origin.step, origin.item, stage, input, draw)
+        self._write("insert or ignore into uses values (?, ?, ?, ?, ?, ?)", values)
 
     def usage(self) -> list[dict[str, Any]]:
-        """Calls, unusable calls, tokens and seconds of each stage and model."""
-        rows = self._rows(
-            """select stage, model, count(*) calls, sum(problem <> '') unusable,
-            sum(prompt_tokens) prompt_tokens, sum(cached_tokens) cached_tokens,
-            sum(completion_tokens) completion_tokens, sum(seconds) seconds
-            from calls group by stage, model order by min(at)"""
+        """Calls, unusable calls, tokens, seconds and cost of each stage and model."""
+        rows = self._rows(f"select {', '.join(_USAGE)} from usage order by began, stage")
+        return [dict(zip(_USAGE, row, strict=True)) for row in rows]
+
+    def used(self, chunks: Sequence[str]) -> list[tuple[float, ...]]:
+        """Calls, tokens of prompts, from the cache and of answers, cost and seconds of what was bought for each
+        chunk.
+        """
+        return self._rows(
+            """select count(calls.id), total(prompt_tokens), total(cached_tokens), total(completion_tokens),
+            total(cost), total(seconds) from json_each(?) wanted left join calls on chunk = wanted.value
+            group by wanted.id order by wanted.id""",
+            (_json(chunks),),
         )
-        return [dict(row) for row in rows]
+
+    @property
+    def last_call(self) -> int:
+        """The number of the call that came last; another one when there are more."""
+        return int(self._rows("select coalesce(max(id), 0) from calls")[0][0])
+
+    def answered(self) -> Iterator[Answered]:
+        """Every call whose answer could be used, by stage and question, read a row at a time."""
+        query = f"select {_ANSWERED} from calls call join prompts on version = prompt where problem = '' {_IN_ORDER}"
+        return (_answered(row) for row in self._stream(query))
+
+    def preferred(self) -> Iterator[tuple[Answered, str, str]]:
+        """Every answer that could not be used, why, and the first later one to the same prompt that could."""
+        query = f"""select {_ANSWERED}, call.problem, good.text, min(good.attempt) from calls call
+            join calls good using (stage, input, draw, prompt) join prompts on version = call.prompt
+            where call.problem <> '' and good.problem = '' and good.attempt > call.attempt
+            and trim(call.text, char(9, 10, 13, 32)) <> '' group by call.id {_IN_ORDER}"""
+        return ((_answered(row), row[-3], row[-2]) for row in self._stream(query))
 
     # Items
 
-    def items(self, step: str) -> dict[str, Row]:
-        return {row["key"]: _row(row) for row in self._rows("select * from items where step = ?", (step,))}
-
     def put_item(self, step: str, row: Row) -> None:
         values = (
-            *(step, row.key, row.status, row.reason),
-            *(_json(row.records), _json(row.verdicts), row.made_by, time.time()),
+            *(step, row.key, row.status, row.made_by, None if row.made is None else _json(row.made)),
+            *(row.chunk, _json(row.pairs), time.time(), row.reason, _json(row.records), _json(row.verdicts)),
         )
-        with self._writing() as db:
-            db.execute("insert or replace into items values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._write("insert into items values (null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def found(self, step: str, keys: Sequence[str]) -> dict[str, Found]:
+        """Those of the keys that the step has items of."""
+        rows = self._rows(
+            """select items.key, items.id, status, made_by, made from json_each(?) wanted
+            join items on step = ? and items.key = wanted.value order by items.id""",
+            (_json(keys), step),
+        )
+        return {
+            key: Found(id, status, made_by, None if made is None else tuple(json.loads(made)))
+            for key, id, status, made_by, made in rows
+        }
+
+    def rows(self, ids: Sequence[int]) -> dict[int, Row]:
+        rows = self._rows(
+            """select items.id, items.key, status, reason, records, verdicts, made_by, made, chunk, pairs
+            from json_each(?) wanted join items on items.id = wanted.value""",
+            (_json([*ids]),),
+        )
+        return {row[0]: _row(row[1:]) for row in rows}
+
+    def records(self, ids: Sequence[int]) -> dict[int, tuple[str, list[Any]]]:
+        """The rows' keys and records, which is all that the next step needs of them."""
+        query = "select items.id, items.key, records from json_each(?) wanted join items on items.id = wanted.value"
+        rows = self._rows(query, (_json([*ids]),))
+        return {id: (key, json.loads(records)) for id, key, records in rows}
 
     # Acts
 
     def acts(self) -> list[Act]:
-        rows = self._rows("select * from acts order by number")
+        rows = self._rows("select step, key, kind, changes, number from acts order by number")
         return [
-            Act(
-                row["step"],
-                row["key"],
-                row["kind"],
-                tuple(map(tuple, json.loads(row["changes"]))),
-                row["number"],
-            )
-            for row in rows
+            Act(step, key, kind, tuple(map(tuple, json.loads(changes))), number)
+            for step, key, kind, changes, number in rows
         ]
 
     def add_act(self, act: Act) -> Act:
-        """Keep an act, durable when this returns; gives it back with its number."""
-        with self._writing() as db:
-            cursor = db.execute(
-                "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)",
-                (act.step, act.key, act.kind, _json(act.changes), time.time()),
-            )
-        return replace(act, number=int(cursor.lastrowid or 0))
+        """Keep an act, on the disk when this returns; gives it back with its number."""
+        number = self._write(
+            "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)",
+            (act.step, act.key, act.kind, _json(act.changes), time.time()),
+        )
+        if self._log is not None:
+            self._log.sync()
+        return replace(act, number=number)
 
     def overlay(self, step: str) -> Overlay:
         """What people did to the records that `step` made."""
         return Overlay.of([act for act in self.acts() if act.step == step])
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    # Chunks, which take longer to cut than to read
+
+    def cut(self, source: str, of: str) -> range | None:
+        """The numbers of the chunks that a source was cut into; `of` is the key of its text and how it was cut."""
+        rows = self._rows("select first, count from cuts where source = ? and of = ?", (source, of))
+        return range(rows[0][0], sum(rows[0])) if rows else None
+
+    def add_cut(self, source: str, of: str, chunks: Sequence[tuple[str, int, Any]]) -> range:
+        """Keep what `cut` and `chunks` give, all or nothing: key, `repeat` and JSON-able sentences of each chunk."""
         with self._lock, self._db:
-            yield self._db
+            self._db.execute("begin immediate")
+            [(last,)] = self._db.execute("select coalesce(max(id), 0) from chunks")
+            rows = ((last + n, key, repeat, _json(data)) for n, (key, repeat, data) in enumerate(chunks, 1))
+            self._db.executemany("insert into chunks values (?, ?, ?, ?)", rows)
+            cut = (source, of, last + 1, len(chunks))
+            self._db.execute("insert or replace into cuts values (?, ?, ?, ?)", cut)
+        if self._log is not None:
+            self._log.wrote()
+        return range(last + 1, last + 1 + len(chunks))
 
-    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+    def chunk_keys(self, ids: range) -> list[str]:
+        query = "select key from chunks where id >= ? and id < ? order by id"
+        return [key for (key,) in self._rows(query, (ids.start, ids.stop))]
+
+    def chunks(self, ids: Sequence[int]) -> dict[int, tuple[str, int, Any]]:
+        query = """select chunks.id, chunks.key, repeat, sentences
+            from json_each(?) wanted join chunks on chunks.id = wanted.value"""
+        rows = self._rows(query, (_json([*ids]),))
+        return {id: (key, repeat, json.loads(sentences)) for id, key, repeat, sentences in rows}
+
+    # What has been worked out and need not be again
+
+    def state(self, name: str) -> str:
+        """What was last set under that name, "" when nothing was."""
+        rows = self._rows("select state from states where name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
+    def set_state(self, name: str, state: str) -> None:
+        self._write("insert or replace into states values (?, ?)", (name, state))
+
+    def remembered(self, name: str, stamp: str, make: Callable[[], Any]) -> Any:
+        """What `make` gave under that stamp, JSON-able; it is asked when that is not known, or the stamp is ""."""
+        known, _, value = self.state(name).partition(" ")
+        if stamp and known == stamp:
+            return json.loads(value)
+        made = make()
+        if stamp and not self.readonly:
+            self.set_state(name, f"{stamp} {_json(made)}")
+        return made
+
+    # How it is read and written
+
+    def _write(self, query: str, values: tuple[Any, ...]) -> int:
+        """Commit one change; gives the number of the row that it made."""
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            number = self._db.execute(query, values).lastrowid
+        if self._log is not None:
+            self._log.wrote()
+        return number or 0
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            if self._is_open:
+                return self._db.execute(query, values).fetchall()
+        return list(self._stream(query, values))  # a batch that is looked at after its workbench was closed
+
+    def _stream(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
+        """The rows one by one, as they stand when the first is read; nobody waits for the reader."""
+        with closing(opened(self._file, readonly=True)) as db:
+            yield from db.execute(query, values)
 
 
-def _hold(folder: Path) -> int:
-    """Hold the run for this process; the system lets go of it however the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        holder = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pid = os.read(holder, 32).decode() or "unknown"
-        os.close(holder)
-        raise RunError(
-            f"{folder} is held by process {pid}: close that notebook's kernel, or open another run"
-        ) from None
-    os.ftruncate(holder, 0)
-    os.pwrite(holder, str(os.getpid()).encode(), 0)
-    return holder
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A journalled answer and what it was asked: `shared`, the stage's messages as role and text, then `question`."""
+
+    stage: str
+    model: str
+    origin: Origin
+    shared: list[list[str]]
+    question: str
+    text: str
 
 
-def _opened(file: Path, readonly: bool) -> sqlite3.Connection:
-    if readonly and not file.exists():
-        raise RunError(f"{file.parent} holds no run; `make run` or the notebook makes one")
-    mode = "ro" if readonly else "rwc"
-    try:
-        db = sqlite3.connect(f"file:{_quoted(file)}?mode={mode}", uri=True, check_same_thread=False)
-    except sqlite3.OperationalError as error:
-        raise RunError(f"{file} cannot be opened: {error}") from None
-    db.row_factory = sqlite3.Row
-    try:
-        _check_version(db, file, readonly)  # first of all: what is not ours is left as it is
-        if not readonly:
-            db.execute("pragma journal_mode = wal")
-            db.execute("pragma synchronous = full")  # an act or a bought answer survives a power cut
-    except BaseException as error:
-        db.close()
-        if isinstance(error, sqlite3.DatabaseError):
-            raise RunError(f"{file} is not a run of Gristmill: {error}") from None
-        raise
-    return db
+_CALLS = """select stage, input, draw, attempt, made_by, model, seed, question, problem, step, item, chunk, cost,
+    text, finish, prompt_tokens, cached_tokens, completion_tokens, seconds
+    from calls where stage = ? and input = ? and draw = ? order by attempt, id"""
+_ADD_CALL = f"insert or ignore into calls values (null, {', '.join('?' * 21)})"
+_USAGE = (
+    *("stage", "model", "calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens"),
+    *("seconds", "cost"),
+)
+_ANSWERED = "call.stage, call.model, call.step, call.item, call.chunk, shared, call.question, call.text"
+_IN_ORDER = "order by call.stage, call.input, call.draw, call.attempt, call.made_by"
 
 
-def _quoted(file: Path) -> str:
-    return str(file.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _call(row: Sequence[Any]) -> Call:
+    made_by, model, seed, question, problem, step, item, chunk, cost = row[4:13]
+    key, completion, origin = CallKey(*row[:4]), Completion(*row[13:]), Origin(step, item, chunk)
+    return Call(key, made_by, model, seed, question, completion, problem, origin, cost)
 
 
-def _check_version(db: sqlite3.Connection, file: Path, readonly: bool) -> None:
-    version = db.execute("pragma user_version").fetchone()[0]
-    empty = not db.execute("select count(*) from sqlite_master").fetchone()[0]
-    if version == 0 and empty and not readonly:
-        db.executescript(f"begin; {TABLES} pragma user_version = {VERSION}; commit;")
-    elif version != VERSION:
-        what = f"of version {version}; this is version {VERSION}" if version else "not a run of Gristmill"
-        raise RunError(f"{file} is {what}: choose another run name or move the folder away")
+def _answered(row: Sequence[Any]) -> Answered:
+    stage, model, step, item, chunk, shared, question, text = row[:8]
+    return Answered(stage, model, Origin(step, item, chunk), json.loads(shared), question, text)
 
 
-def _call(row: sqlite3.Row) -> Call:
-    completion = Completion(
-        *(row["text"], row["finish"], row["prompt_tokens"], row["cached_tokens"]),
-        *(row["completion_tokens"], row["seconds"]),
+def _row(row: Sequence[Any]) -> Row:
+    key, status, reason, records, verdicts, made_by, made, chunk, pairs = row
+    keys = None if made is None else tuple(json.loads(made))
+    return Row(
+        *(key, status, reason, json.loads(records), json.loads(verdicts), made_by, keys, chunk),
+        tuple(json.loads(pairs)),
     )
-    key = CallKey(row["stage"], row["input"], row["draw"], row["attempt"])
-    return Call(key, row["made_by"], row["model"], row["seed"], row["question"], completion, row["problem"])
-
-
-def _row(row: sqlite3.Row) -> Row:
-    records, verdicts = json.loads(row["records"]), json.loads(row["verdicts"])
-    return Row(row["key"], row["status"], row["reason"], records, verdicts, row["made_by"])
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode

@@ -3,7 +3,7 @@
 Knows nothing of models, prompts or runs. What happens to two lines of a book:
 
     raw_text_input/Salt, by A. Reed.txt   "Salt draws the water out of\\nmeat.  Few microbes survive that.\\n"
-    Source(name="Salt, by A. Reed.txt", text="Salt draws ...", title="Salt", author="A. Reed")
+    Source(name="Salt, by A. Reed.txt", load=..., title="Salt", author="A. Reed")
     Chunk(source="Salt, by A. Reed.txt", sentences=(
         Sentence("Salt draws the water out of meat.", start=0, end=33, opens_paragraph=True),
         Sentence("Few microbes survive that.", start=35, end=61)))
@@ -19,8 +19,9 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,17 +39,26 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
 )
 ENOUGH = 0.6  # of a chunk's size: rather end there with a paragraph than go on into the middle of the next
 SHORT_TAIL = 200  # a last chunk below this joins the one before it where it fits
+RULES = 1  # of cutting, here and in paragraphs; with another number every run cuts its texts anew
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text file. `name` is its path below the folder; title, author and year are from the file's name."""
+    """A text file. `name` is its path below the folder; title, author and year are from the file's name.
+
+    `load` gives its text anew each time, as all texts of a run may be more than memory holds; `digest` is its key.
+    """
 
     name: str
-    text: str
+    load: Callable[[], str] = field(compare=False)
     title: str = ""
     author: str = ""
     year: str = ""
+    digest: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.load()
 
     @property
     def description(self) -> str:
@@ -87,7 +97,8 @@ def read_sources(folder: Path) -> tuple[list[Source], list[Skipped]]:
         if reason:
             skipped.append(Skipped(name, reason))
         else:
-            sources.append(replace(_named(name), text=text))
+            load = partial(_read_again, name, path)
+            sources.append(replace(_named(name), load=load, digest=content_key(text)))
     sources.sort(key=lambda source: source.name)
     skipped.sort(key=lambda file: file.name)
     if not sources:
@@ -131,6 +142,13 @@ def _files(folder: Path, prefix: str, seen: dict[tuple[int, int], str]) -> Itera
             yield name, path, "" if stat.S_ISREG(status.st_mode) else "not a file but a device or pipe"
 
 
+def _read_again(name: str, path: Path) -> str:
+    try:
+        return _read(name, path)
+    except _Unreadable as unreadable:
+        raise ConfigError(f"PATH.INPUT: {path} was read before and cannot be now: {unreadable}") from None
+
+
 def _read(name: str, path: Path) -> str:
     suffix = _split_suffix(name)[1]
     if suffix.lower() not in TEXT_SUFFIXES:
@@ -155,8 +173,8 @@ def _named(name: str) -> Source:
     stem = _split_suffix(name)[0]
     found = _FILE_NAME.fullmatch(stem)
     if not found:
-        return Source(name, "", stem)
-    return Source(name, "", found["title"], found["author"], found["year"] or "")
+        return Source(name, str, stem)
+    return Source(name, str, found["title"], found["author"], found["year"] or "")
 
 
 _FILE_NAME = re.compile(

@@ -13,69 +13,30 @@ second cancels them. Nothing is loaded, asked or written at import.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from . import acts, checks, config, conversations, export, prompts, questions, report, text
+from . import acts, checks, config, conversations, cuts, export, prompts, questions, report, text
 from .background import Background, Latest, display_progress
 from .batch import Batch, Files, Shown
-from .engine import Engine
 from .errors import ConfigError, Paused, RunError
-from .local import Local
-from .models import ROLES, Models, Role
-from .records import Act, Chunk, Ledger, Outcome, Pair, content_key
+from .estimate import Used, estimate
+from .items import Item, Items, Records, each, edited, holding, records_of
+from .models import ROLES, Models, Role, about
+from .plans import PLANS, STEPS
+from .purse import Purse
+from .records import Act, Ledger, Outcome, Pair, chunk_of, content_key
+from .shard import Shard
 from .stage import Ask
-from .step import Item, Pause, Progress, Step, at_rest, carry_out, edited
-from .store import Store
+from .step import Pause, Progress, Step, at_rest, carry_out
+from .store import Origin, Overlay, Store
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a step needs: the model's role, the stages it asks, the settings that change what it makes."""
-
-    role: Role
-    stages: tuple[str, ...]
-    settings: tuple[str, ...]
-
-
-_FORM = (
-    *("LOCAL.ROPE_SCALING", "LOCAL.ROPE_FREQ_BASE", "LOCAL.ROPE_FREQ_SCALE", "LOCAL.KV_TYPE"),
-    "SYSTEM.COMPLETION_MODE",
-)
-_NAMES = ("SYSTEM.USE_FILENAMES", *_FORM)
-_VOTES = ("SYSTEM.DOUBLE_CHECK_COUNTER", *_NAMES)
-_CHECKS = tuple(check.stage for check in questions.CHECKS)
-
-PLANS: dict[str, Plan] = {
-    "judge": Plan("small", ("judge_paragraph",), ("SKIP.FILTER_CHUNKS", *_NAMES)),
-    "write": Plan(
-        "small", ("plan_questions", "write_pairs"), ("SYSTEM.PAIRS_PER_CHUNK", "SKIP.PLAN_QUESTIONS", *_NAMES)
-    ),
-    "vet": Plan(
-        "small",
-        (*_CHECKS, "rewrite_pair"),
-        ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK", *_VOTES),
-    ),
-    "standalone": Plan("small", ("make_standalone", "check_accuracy"), ("SKIP.REPAIR_QA_TUPLES", *_VOTES)),
-    "distinct": Plan("small", (), ()),
-    "cast": Plan(
-        "small",
-        ("plan_character", "write_character", "plan_scenario", "write_scenario"),
-        ("SYSTEM.ASSISTANT_MODE", *_NAMES),
-    ),
-    "converse": Plan(
-        "large",
-        ("write_conversation", "write_assistant_conversation"),
-        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_FORM),
-    ),
-}
 Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
 
-_NONE = Plan("small", (), ())
-STEPS = ("chunks", *PLANS)
+PILOT = 3  # chunks
 
 _OPEN: WeakValueDictionary[Path, Workbench] = WeakValueDictionary()  # by the run's folder, in this process
 
@@ -96,9 +57,13 @@ class Workbench:
         report: Callable[[Progress], None] | None = None,
         say: Callable[[str], None] = lambda line: None,
         readonly: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self.config = config.load(config_file, changes)
         self.folder = self.config.path("PATH.OUTPUT") / _run_name(run)
+        self._shard = shard
+        if shard:
+            self.folder = shard.folder(self.folder)
         self._report = report or display_progress()
         self._readonly = readonly
         folders = [self.config.path("PATH.PROMPTS"), self.config.path("PATH.DEFAULT_PROMPTS")]
@@ -114,8 +79,15 @@ class Workbench:
         self._store = Store(self.folder, readonly=readonly)
         if not readonly:
             _OPEN[self.folder.resolve()] = self
+        spent = sum(row["cost"] for row in self._store.usage())
+        self._purse = Purse(self._models.prices, self.config["API.SPENDING_LIMIT"], spent)
         self._background = Background()
         self._batches: dict[str, Batch] = {}
+
+    @staticmethod
+    def folder_of(config_file: str | Path, run: str, changes: Iterable[str] = ()) -> Path:
+        """Where a run of that name lies, or would."""
+        return config.load(config_file, changes).path("PATH.OUTPUT") / _run_name(run)
 
     def close(self) -> None:
         """End the models and let go of the run."""
@@ -141,19 +113,21 @@ class Workbench:
 
     def chunks(self) -> Batch:
         """The texts as chunks; a subset of them where the configuration says so."""
-        made = self._all_chunks
+        made = self.all_chunks
         notes = [f"{skipped.name} was skipped: {skipped.reason}" for skipped in self.skipped]
         if self.config["SYSTEM.USE_SUBSET"] and self.config["SYSTEM.SUBSET_SIZE"] < len(made):
             notes.append(
                 f"{self.config['SYSTEM.SUBSET_SIZE']} of {len(made)} chunks are taken (SYSTEM.USE_SUBSET)"
             )
-            made = text.subset(made, self.config["SYSTEM.SUBSET_SIZE"])
-        items = [Item(chunk, Outcome("kept", (chunk,))) for chunk in made]
-        return self._kept(Batch("chunks", items, notes=(*self.config.ignored, *notes)))
+            made = records_of(text.subset(made, self.config["SYSTEM.SUBSET_SIZE"]))
+        if self._shard:
+            notes.append(f"of {len(made)} chunks this is shard {self._shard}")
+            made = made.only([place for place, key in enumerate(made.keys) if self._shard.has(key)])
+        return self._kept(Batch("chunks", each(made), notes=(*self.config.ignored, *notes)))
 
     @cached_property
-    def _all_chunks(self) -> list[Chunk]:
-        return text.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"])
+    def all_chunks(self) -> Records:
+        return cuts.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"], self._store)
 
     def judge(self, chunks: Batch | None = None, *, again: bool = False) -> Batch:
         """The chunks worth asking about; the others rejected, with the model's reason."""
@@ -173,15 +147,14 @@ class Workbench:
         """
         pairs = self._records(written, "write")
         asked: dict[str, list[str]] = {}
-        for pair in pairs:
-            asked.setdefault(pair.chunk.key, []).append(pair.question)
 
         async def work(pair: Pair, ask: Ask) -> Outcome:
+            for one in pairs if not asked else ():  # a step that is done need not look at them
+                asked.setdefault(one.chunk.key, []).append(one.question)
             siblings = [question for question in asked[pair.chunk.key] if question != pair.question]
             return await questions.vet(pair, ask, siblings=siblings, **self._vetting())
 
-        batch = self._step("vet", pairs, work, again)
-        return self._kept(self._voted_again(batch, again))
+        return self._step("vet", pairs, work, again)
 
     def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that make sense without their text, some of them reworded and checked again.
@@ -192,8 +165,7 @@ class Workbench:
         work: Work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
         if self.config["SKIP.REPAIR_QA_TUPLES"]:
             work = _pass_on
-        batch = self._step("standalone", self._records(vetted, "vet"), work, again)
-        return self._kept(self._voted_again(batch, again))
+        return self._step("standalone", self._records(vetted, "vet"), work, again)
 
     def distinct(self, pairs: Batch | None = None) -> Batch:
         """The pairs without those that repeat an earlier one; each of these names the one it repeats.
@@ -201,14 +173,8 @@ class Workbench:
         No calls.
         """
         records = self._records(pairs, "standalone")
-        found = checks.duplicates(records)
-        items = [
-            Item(pair, Outcome("rejected", (pair,), f"repeats: {records[found[i]].question}"))
-            if i in found
-            else Item(pair, Outcome("kept", (pair,)))
-            for i, pair in enumerate(records)
-        ]
-        return self._kept(Batch("distinct", items, self._store.overlay("distinct")))
+        reasons = {n: f"repeats: {records[of].question}" for n, of in checks.duplicates(records).items()}
+        return self._kept(Batch("distinct", each(records, reasons), self._store.overlay("distinct")))
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
@@ -232,16 +198,39 @@ class Workbench:
         last = "distinct" if self.config["SKIP.CONVERSATION_GENERATION"] else "converse"
         if error := export.explain_empty([batches[name] for name in STEPS[: STEPS.index(last) + 1]]):
             raise error
-        pairs, made = batches["distinct"].records, batches["converse"].records
-        return export.datasets(self.folder / "export", self.config, self._all_chunks, pairs, made)
+        pairs, made = batches["distinct"].passing, batches["converse"].passing
+        folder = self.folder / "export"
+        files = export.datasets(folder, self.config, self.all_chunks, pairs, made, self._store)
+        return Files({**files, **export.calls(folder, self._store)})
 
     # Everything at once
 
     def run(self) -> list[Batch]:
         """Every step, each with the batch before it, as the notebook's cells do."""
-        batches: list[Batch] = []
-        for name in STEPS:
-            batches.append(getattr(self, name)(*batches[-1:]))
+        return self._through(self.chunks())
+
+    def pilot(self, chunks: int = PILOT) -> list[Batch]:
+        """A few chunks, spread over all texts, through every step: what a run will look like, before it is paid for.
+
+        What is made is part of the run and is not made again.
+        """
+        whole = self.chunks()
+        few = {chunk.key for chunk in text.subset(whole.records, chunks)}
+        items = [item for item in whole.items if item.input.key in few]
+        note = f"a pilot of {len(items)} of {len(whole)} chunks"
+        return self._through(replace(whole, items=items, notes=(*whole.notes, note)))
+
+    def estimate(self, chunks: int = PILOT) -> Shown:
+        """Calls, tokens, money and time that the whole run will take, with their range, after a pilot."""
+        tried = self.pilot(chunks)[0].records
+        used = self._store.used([chunk.key for chunk in tried])
+        whole = len(self.chunks())
+        return Shown(str(estimate([Used(*row) for row in used], whole, self._models.at_once)))
+
+    def _through(self, chunks: Batch) -> list[Batch]:
+        batches = [chunks]
+        for name in STEPS[1:]:
+            batches.append(getattr(self, name)(batches[-1]))
         return batches
 
     def status(self) -> list[Batch]:
@@ -259,29 +248,32 @@ class Workbench:
         """
         name = self._models.name(role)
         left = sum(
-            batch.ledger.pending for batch in self.status() if PLANS.get(batch.name, _NONE).role == role
+            batch.ledger.pending
+            for batch in self.status()
+            if batch.name in PLANS and PLANS[batch.name].role == role
         )
         if not left:
             return Shown(f"{name} is not loaded: its steps have nothing left to do")
         engine = self._background.wait(self._models.ready(role), tick=partial(self._show_loading, role))
-        return Shown(f"{name} is ready{_about(engine) or f': {role}'}")
+        return Shown(f"{name} is ready{about(engine) or f': {role}'}")
 
     def _show_loading(self, role: Role) -> None:
         if note := self._models.loading:
             self._report(Progress(f"{role} model", 0, 0, 0, Ledger(), 0.0, note))
 
     def try_models(self) -> list[str]:
-        """One small call to each model, a line each; the first that is wrong is raised as an EngineError."""
+        """What each model is, and one small call to it, two lines each.
+
+        The first that is wrong is raised as an EngineError.
+        """
         stage = self.stages["check_question"]
         request = stage.request(stage.examples[0].values, seed=1)
         lines = []
         for role in ROLES if self._models.name("small") != self._models.name("large") else ROLES[:1]:
             engine = self._background.wait(self._models.ready(role))
+            lines.append(f"{role} model {engine.name}{about(engine)}")
             got = self._background.wait(engine.complete(request))
-            lines.append(
-                f"{role} model {engine.name}: {got.completion_tokens} tokens in {got.seconds:.1f} s, "
-                f"finish {got.finish}: {' '.join(got.text.split())[:80]!r}{_about(engine)}"
-            )
+            lines.append(report.answer_text(request, got))
         return lines
 
     # Acts of people
@@ -345,7 +337,7 @@ class Workbench:
         """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
         if batch is None:
             batch = self._batches.get(step) or self._at_rest(step)
-        return replace(batch, overlay=self._store.overlay(batch.name)).records
+        return replace(batch, overlay=self._store.overlay(batch.name)).passing
 
     def _at_rest(self, name: str) -> Batch:
         """A step's batch as the disk has it."""
@@ -363,9 +355,12 @@ class Workbench:
             done = at_rest(self._made_step(name, work, again), inputs, self._store)
             self._kept(Batch(name, done, self._store.overlay(name)))
             raise
-        return self._kept(Batch(name, items, self._store.overlay(name)))
+        overlay = self._store.overlay(name)
+        if name in ("vet", "standalone"):
+            items = self._voted_again(items, overlay, again)
+        return self._kept(Batch(name, items, overlay))
 
-    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> list[Item]:
+    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Items:
         step = self._made_step(name, work, again)
         if self._readonly:
             return at_rest(step, inputs, self._store)
@@ -377,73 +372,77 @@ class Workbench:
         stages = {stage: self.stages[stage] for stage in plan.stages}
         versions = [stage.version for stage in stages.values()]
         made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
-        limit = self.config["SYSTEM.CONCURRENCY_LIMIT"]
-        ask = Ask(model, stages, self._store, limit=limit, fresh=again)
-        return Step(name, made_by, lambda record: work(record, ask), limit)
+        ask = Ask(model, stages, self._store, purse=self._purse, fresh=again)
 
-    def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> list[Item]:
+        def asking(record: Any) -> Coroutine[Any, Any, Outcome]:
+            return work(record, ask.on_behalf_of(Origin(name, record.key, chunk_of(record).key)))
+
+        return Step(name, made_by, asking, model.at_once)
+
+    def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> Items:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause, latest = Pause(), Latest(self._report, lambda: self._models.loading)
+        pause, latest = Pause(), Latest(self._report, self._note())
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
         items = self._background.wait(work, pause, latest.show)
         latest.show()
         if pause.requested:  # also when all that was left was in flight: the next step is not wanted
-            left = sum(item.outcome.status == "pending" or (again and item.older) for item in items)
-            raise Paused(f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on.")
+            states = zip(items.statuses, items.older, strict=True)
+            left = sum(status == "pending" or (again and bool(older)) for status, older in states)
+            why = pause.why or f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on."
+            raise Paused(why)
         return items
 
-    def _voted_again(self, batch: Batch, again: bool) -> Batch:
+    def _note(self) -> Callable[[Progress], str]:
+        """What a step that begins now waits for, has spent and will spend, for its line of progress."""
+        before = self._purse.spent
+
+        def note(progress: Progress) -> str:
+            spent = self._purse.spent - before
+            left = spent / progress.bought * (progress.total - progress.done) if progress.bought else 0.0
+            money = f"{spent:.4f} spent, about {spent + left:.4f} in all" if spent else ""
+            return "; ".join(filter(None, (self._models.waiting, money)))
+
+        return note
+
+    def _voted_again(self, items: Items, overlay: Overlay, again: bool) -> Items:
         """The votes on what a person edited after vetting, shown in place of those on the text that was."""
         changed = {
-            record.key: edited(record, batch.overlay)
-            for item in batch.items
+            place: edited(record, overlay)
+            for place, item in holding(items, overlay.edits)
             for record in item.outcome.records
-            if record.key in batch.overlay.edits
+            if record.key in overlay.edits
         }
         if not changed:
-            return batch
+            return items
         work = partial(questions.vet, rewrites=0, **self._vetting())
         revoted = self._items("vet", list(changed.values()), work, again)
-        outcomes = dict(zip(changed, (item.outcome for item in revoted), strict=True))
 
         def shown(item: Item) -> Item:
-            key = next((record.key for record in item.outcome.records if record.key in outcomes), None)
-            if key is None:
-                return item
-            reason = f"edited by hand; its votes now: {outcomes[key].status}"
-            return replace(
-                item, outcome=replace(item.outcome, verdicts=outcomes[key].verdicts, reason=reason)
-            )
+            reason = f"edited by hand; its votes now: {item.outcome.status}"
+            return replace(item, outcome=replace(item.outcome, reason=reason))
 
-        return replace(batch, items=[shown(item) for item in batch.items])
+        return items.with_votes(dict(zip(changed, map(shown, revoted), strict=True)))
 
     def _kept(self, batch: Batch) -> Batch:
         """The batch with its notes, remembered, and readable on disk."""
-        older = sum(item.older for item in batch.items)
         notes = list(batch.notes)
-        if older:
+        if batch.older:
             notes.append(
-                f"{older} of {len(batch.items)} were made by an older prompt, model or setting; "
+                f"{batch.older} of {len(batch.items)} were made by an older prompt, model or setting; "
                 "again=True redoes them"
             )
-        here = {record.key for item in batch.items for record in item.outcome.records}
-        lost = self._store.overlay(batch.name).keys - here
-        if lost:
+        if batch.lost:
             notes.append(
-                f"{len(lost)} edited or ruled on by hand are not here any more: "
+                f"{batch.lost} edited or ruled on by hand are not here any more: "
                 "regenerated, or not in this subset"
             )
         batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
         self._batches.pop(batch.name, None)
         self._batches[batch.name] = batch  # the last is the one that was looked at last
         if not self._readonly:
-            export.readable(self.folder, batch)
+            export.readable(self.folder, batch, self._store)
+            export.failures(self.folder, [batch])
         return batch
-
-
-def _about(engine: Engine) -> str:
-    """What a local engine chose; others have nothing to say."""
-    return f": {engine.about}" if isinstance(engine, Local) else ""
 
 
 async def _pass_on(record: Any, ask: Ask) -> Outcome:

@@ -8,33 +8,46 @@ It knows one key and any model. What it answers is the test's business: `sampled
 request, `from_journal` looks up what another run was told.
 """
 
+import io
 import json
 import random
+import socket
+import struct
+import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from generation_functions.dialects import PROBE
 from generation_functions.grammar import Grammar
 from generation_functions.prompts import BLOCK_END
 
 KEY = "sk-fake-0123456789"
 HANG_SECONDS = 60  # at the longest: closing the server ends it
+OTHER = {"max_tokens": " is not supported with this model. Use 'max_completion_tokens' instead."}
 
 Body = dict[str, Any]
 Answers = Callable[[Body], str]
-Fault = int | str | None  # a status, one of the words in `_completion` and `_answer`, or nothing
+Headers = dict[str, str]
+Fault = (
+    int | str | tuple[int, str] | tuple[int, str, Headers] | None
+)  # a status, also with what it says; a word; nothing
 
 
 def sampled(body: Body) -> str:
     """As llama-server does: whatever the grammar in the request allows."""
-    return Grammar.compile(body["grammar"]).sample(random.Random(body["seed"]))
+    return Grammar.compile(body["grammar"]).sample(random.Random(body.get("seed")))
 
 
 def from_journal(calls: Iterable[Mapping[str, Any]]) -> Answers:
-    """What the calls of another run were answered, found by the last message and the seed."""
+    """What the calls of another run were answered, found by the last message and the seed.
+
+    A server that is asked whether it obeys grammars does not.
+    """
     table = {(call["question"], call["seed"]): call["text"] for call in calls}
-    return lambda body: table[last_message(body), body["seed"]]
+    return lambda body: "Horse." if last_message(body) == PROBE else table[last_message(body), body["seed"]]
 
 
 def last_message(body: Body) -> str:
@@ -48,14 +61,34 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # the class has 5, and loses some of the connections that come together
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is gone is what some tests are about."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class FakeServer:
-    """`faults` are what goes wrong with one call after the other; `models_fault` with the list of models."""
+    """`faults` are what goes wrong with one call after the other; `models_fault` with the list of models.
+
+    Bodies that have one of the settings it `refuses` are answered with 400. `gives_n`: choice i is answered as with
+    the seed plus i; other servers give one choice.
+    """
 
     def __init__(
-        self, answers: Answers = sampled, *, faults: Iterable[Fault] = (), models_fault: Fault = None
+        self,
+        answers: Answers = sampled,
+        *,
+        faults: Iterable[Fault] = (),
+        models_fault: Fault = None,
+        refuses: Collection[str] = (),
+        gives_n: bool = False,
+        owner: str = "",
+        finish: str = "stop",
     ) -> None:
         self.calls: list[Body] = []
+        self.times: list[float] = []  # at which they came
+        self._refuses, self._gives_n = set(refuses), gives_n
+        self._owner, self._finish = owner, finish
         self.most_at_once = 0
         self._now = 0
         self._answers, self._faults, self._models_fault = answers, iter(faults), models_fault
@@ -86,14 +119,17 @@ class FakeServer:
             wbufsize = -1  # headers and body in one packet
 
             def do_GET(self) -> None:
-                models = {"object": "list", "data": [{"id": "fake", "object": "model"}]}
+                models = {"object": "list", "data": [{"id": "fake", "owned_by": server._owner}]}
                 self._reply(server._models_fault, lambda: models)
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with server._lock:
                     fault = next(server._faults, None)
+                    if refused := server._refuses & body.keys():
+                        fault = 400, f"Unsupported parameter: '{min(refused)}'{OTHER.get(min(refused), '')}"
                     server.calls.append(body)
+                    server.times.append(time.monotonic())
                     server._now += 1
                     server.most_at_once = max(server.most_at_once, server._now)
                 self._reply(fault, lambda: server._completion(body, fault))
@@ -107,19 +143,35 @@ class FakeServer:
                 if fault == "hang":
                     server._closing.wait(HANG_SECONDS)
                     self.close_connection = True
+                elif fault == "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    self.wfile = io.BytesIO()
+                    self.close_connection = True
+                elif isinstance(fault, tuple):
+                    status, says, *headers = fault
+                    self._send(status, {"error": {"message": says}}, headers=dict(*headers))
                 elif isinstance(fault, int):  # real servers repeat the key that they refuse
                     self._send(fault, {"error": {"message": f"no: {fault}, key {given}", "type": "fake"}})
                 elif fault == "not json":
                     self._write(200, b"<html>It works!</html>")
+                elif fault == "broken json":
+                    self._write(200, b'{"choices": [{"message": {"content": "Reason')
                 else:
                     self._send(200, content(), cut=fault == "cut body")
 
-            def _send(self, status: int, content: Body, cut: bool = False) -> None:
+            def _send(
+                self, status: int, content: Body, cut: bool = False, headers: Headers | None = None
+            ) -> None:
                 data = json.dumps(content).encode()
-                self._write(status, data[: len(data) // 2] if cut else data, len(data))
+                self._write(status, data[: len(data) // 2] if cut else data, len(data), headers)
 
-            def _write(self, status: int, data: bytes, length: int | None = None) -> None:
+            def _write(
+                self, status: int, data: bytes, length: int | None = None, headers: Headers | None = None
+            ) -> None:
                 self.send_response(status)
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(length or len(data)))
                 self.end_headers()
@@ -133,23 +185,33 @@ class FakeServer:
         return Handler
 
     def _completion(self, body: Body, fault: Fault) -> Body:
-        text: str | None = self._answers(body)
-        assert text is not None
+        count = body.get("n", 1) if self._gives_n else 1
+        texts = [
+            self._answers({**body, "seed": body.get("seed", 0) + i} if i else body) for i in range(count)
+        ]
+        written = sum(len(text) // 4 for text in texts)
         tokens = {
             "prompt_tokens": 40,
-            "completion_tokens": len(text) // 4,
-            "total_tokens": 40 + len(text) // 4,
+            "completion_tokens": written,
+            "total_tokens": 40 + written,
         }
         usage = {**tokens, "prompt_tokens_details": {"cached_tokens": 30}}
+        if fault == "error inside":
+            return {"id": "fake", "error": {"message": "provider down", "code": 502}}
+        choices = [self._choice(body, fault, number, text) for number, text in enumerate(texts)]
+        choices = [] if fault == "empty choices" else choices
+        return {"id": "fake", "object": "fake", "model": body["model"], "choices": choices, "usage": usage}
+
+    def _choice(self, body: Body, fault: Fault, number: int, text: str) -> Body:
+        said: str | None = text
         if fault == "length":
-            text = text[: len(text) // 2]
+            said = text[: len(text) // 2]
         if fault == "null content":
-            text = None
-        said: Body = (
-            {"message": {"role": "assistant", "content": text}} if "messages" in body else {"text": text}
+            said = None
+        content: Body = (
+            {"message": {"role": "assistant", "content": said}} if "messages" in body else {"text": said}
         )
         if fault == "no message":
-            said = {}
-        choice = {"index": 0, "finish_reason": "length" if fault == "length" else "stop", **said}
-        choices = [] if fault == "empty choices" else [choice]
-        return {"id": "fake", "object": "fake", "model": body["model"], "choices": choices, "usage": usage}
+            content = {}
+        finish = "length" if fault == "length" else self._finish
+        return {"index": number, "finish_reason": finish, **content}

@@ -87,8 +87,13 @@ def _run(project: Path, arguments: Sequence[str], outputs: Sequence[Path], first
 
 
 def exported(project: Path, run: str = "first") -> dict[str, bytes]:
-    """The datasets of a run, by the name of their file."""
+    """All that a run exported, by the name of its file."""
     return _contents(project / "output" / run / "export")
+
+
+def datasets(project: Path, run: str = "first") -> dict[str, bytes]:
+    """The same but for the calls, which name the model."""
+    return {n: content for n, content in exported(project, run).items() if not n.startswith("calls")}
 
 
 def readable(project: Path, run: str = "first") -> dict[str, bytes]:

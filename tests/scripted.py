@@ -17,6 +17,7 @@ from generation_functions import prompts
 from generation_functions.engine import Completion, Request
 from generation_functions.grammar import Reading
 from generation_functions.prompts import Stage
+from generation_functions.purse import Purse
 from generation_functions.records import Cast, Chunk, Conversation, Group, Pair, Sentence, Turn
 from generation_functions.stage import Ask, Model
 from generation_functions.store import Store
@@ -36,9 +37,10 @@ class ScriptedEngine:
     """
 
     name = "scripted"
-    workers = 16
+    asks_again = False
 
     def __init__(self, answers: Iterable[Answer] | Callable[[Request], Answer]) -> None:
+        self.holds = True  # to the grammar
         self._answer = answers if callable(answers) else self._next_of(list(answers))
         self.asked: list[Request] = []
         self.most_at_once = self._now = 0
@@ -58,7 +60,7 @@ class ScriptedEngine:
         self._now -= 1
         if isinstance(answer, Exception):
             raise answer
-        return Completion(answer, "stop") if isinstance(answer, str) else answer
+        return Completion(answer, "stop", held=self.holds) if isinstance(answer, str) else answer
 
     def stages(self) -> list[str]:
         """The stages that were asked, in order."""
@@ -141,13 +143,15 @@ def asking(
     enforces: bool = True,
     limit: int = 8,
     fresh: bool = False,
+    purse: Purse | None = None,
 ) -> Ask:
     """An Ask that puts the shipped stages of these names, or all of them, to the engine."""
 
     async def ready() -> ScriptedEngine:
         return engine
 
-    return Ask(Model(engine.name, ready, enforces), stages(*names), store, limit=limit, fresh=fresh)
+    engine.holds = enforces
+    return Ask(Model(engine.name, ready, limit), stages(*names), store, purse=purse, fresh=fresh)
 
 
 def run(work: Awaitable[Any]) -> Any:

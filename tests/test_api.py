@@ -1,27 +1,35 @@
 """The Api engine held against a server that speaks the OpenAI protocol, well and badly; no network but 127.0.0.1."""
 
 import asyncio
+import email.utils
+import json
 import random
+import re
 import socket
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
-from itertools import repeat
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_server import KEY, Body, FakeServer, Fault, from_journal, sampled
-from house import ROOT, SAMPLE, SECONDS, command, copy_of_project, exported, journal
-from scripted import run
+from house import ROOT, SAMPLE, SECONDS, command, copy_of_project, datasets, journal
+from scripted import run, stages
 
-from generation_functions import api
-from generation_functions.api import MOST_STOPS, Api
+from generation_functions import faults
+from generation_functions import server as server_module
+from generation_functions.api import CUT_SHORT, MOST_STOPS, Api
 from generation_functions.engine import Completion, Message, Request, Sampling
 from generation_functions.errors import ConfigError, EngineError
 from generation_functions.grammar import Grammar
+from generation_functions.server import TRIES, Server
+from generation_functions.traffic import Traffic
+from generation_functions.workbench import Workbench
 
-GRAMMAR = Grammar.compile('root ::= "Reason: " [a-z ]{5,20}')
+GRAMMAR = Grammar.compile('root ::= "Reason: " reason\nreason ::= [a-z ]{5,20}')
 
 
 def a_request(**changes: Any) -> Request:
@@ -40,9 +48,15 @@ def a_request(**changes: Any) -> Request:
 
 def answer(server: FakeServer, request: Request | None = None, **settings: Any) -> Completion:
     """One call of a fresh engine, closed afterwards."""
-    settings = {"key": KEY, "grammar": "llama.cpp", **settings}
-    engine = Api(settings.pop("address", server.url), settings.pop("key"), "fake-model", **settings)
+    engine = an_engine(server, **settings)
     return run(closing(engine, lambda: engine.complete(request or a_request())))
+
+
+def an_engine(
+    server: FakeServer, *, address: str = "", key: str = KEY, timeout_seconds: float = 30, **settings: Any
+) -> Api:
+    at = Server(address or server.url, key, Traffic(16), timeout_seconds=timeout_seconds)
+    return Api(at, "fake-model", **{"grammar": "llama.cpp", **settings})
 
 
 async def closing(engine: Api, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -114,56 +128,322 @@ def test_never_more_stop_strings_than_servers_take() -> None:
 
 
 def test_an_answer_cut_at_max_tokens_says_so() -> None:
+    short = a_request(sampling=Sampling(max_tokens=2))
     with FakeServer(faults=["length"]) as server:
+        assert answer(server, short).finish == "length"
+        assert len(server.calls) == 1
+
+
+def test_an_answer_cut_off_long_before_max_tokens_is_asked_for_again_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE", 0.0)
+    with FakeServer(faults=["length", None]) as server:
+        assert answer(server).finish == "stop"
+        first, second = server.calls
+    assert first == second
+    with FakeServer(faults=repeat("length")) as server:
         assert answer(server).finish == "length"
+        assert len(server.calls) == CUT_SHORT + 1
 
 
 def test_many_calls_are_in_flight_at_once() -> None:
-    together = threading.Barrier(20)  # no call is answered before all have come
+    together = threading.Barrier(16)  # no call is answered before all have come
 
     def answers(body: Body) -> str:
         together.wait(SECONDS)
         return sampled(body)
 
     with FakeServer(answers) as server:
-        engine = Api(server.url, KEY, "fake-model", grammar="llama.cpp")
-        requests = [a_request(seed=seed) for seed in range(20)]
+        engine = an_engine(server)
+        requests = [a_request(seed=seed, messages=(Message("user", f"{seed}?"),)) for seed in range(16)]
         got = run(closing(engine, lambda: asyncio.gather(*map(engine.complete, requests))))
-    assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in range(20)]
+    assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in range(16)]
+
+
+# Votes: requests that differ in their seed alone
+
+
+async def votes(engine: Api, seeds: Iterable[int]) -> list[Completion]:
+    return await asyncio.gather(*(engine.complete(a_request(seed=seed)) for seed in seeds))
+
+
+def test_votes_go_out_as_one_request_whose_prompt_is_paid_once() -> None:
+    with FakeServer(gives_n=True) as server:
+        engine = an_engine(server)
+        got = run(closing(engine, lambda: votes(engine, [7, 8, 9])))
+        [body] = server.calls
+    assert (body["n"], body["seed"]) == (3, 7)
+    assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in (7, 8, 9)]
+    assert [one.prompt_tokens for one in got] == [40, 0, 0]
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["ignored", "refused"])
+def test_a_server_that_does_not_give_n_is_asked_for_each_vote_and_not_for_n_again(refuses: bool) -> None:
+    with FakeServer(refuses={"n"} if refuses else ()) as server:
+        engine = an_engine(server)
+
+        async def twice() -> list[Completion]:
+            return [*await votes(engine, [7, 8, 9]), *await votes(engine, [10, 11])]
+
+        got = run(closing(engine, twice))
+        asked = [body.get("n", 1) for body in server.calls]
+    assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in (7, 8, 9, 10, 11)]
+    assert sorted(asked) == ([1] * 5 + [3] if refuses else [1] * 4 + [3])
+
+
+def test_an_error_reaches_all_who_voted_together() -> None:
+    async def outcome(engine: Api) -> list[Any]:
+        asked = (engine.complete(a_request(seed=seed)) for seed in (7, 8, 9))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    with FakeServer(faults=[401], gives_n=True) as server:
+        engine = an_engine(server)
+        got = run(closing(engine, lambda: outcome(engine)))
+        assert len(server.calls) == 1
+    assert [type(one) for one in got] == [EngineError] * 3
+
+
+def test_votes_go_on_when_the_one_that_went_ahead_is_given_up() -> None:
+    async def outcome(engine: Api) -> list[Completion]:
+        first, *others = [asyncio.ensure_future(engine.complete(a_request(seed=seed))) for seed in (7, 8, 9)]
+        while not server.calls:
+            await asyncio.sleep(0.01)
+        first.cancel()
+        return await asyncio.gather(*others)
+
+    with FakeServer(faults=["hang"], gives_n=True) as server:
+        engine = an_engine(server)
+        got = run(closing(engine, lambda: outcome(engine)))
+    assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in (8, 9)]
+
+
+# What a server may refuse and an answer can do without
+
+
+@pytest.mark.parametrize(
+    "name", ["seed", "min_p", "cache_prompt", "temperature", "chat_template_kwargs", "stop"]
+)
+def test_a_setting_that_a_server_refuses_is_left_out_from_then_on(name: str) -> None:
+    with FakeServer(refuses={name}) as server:
+        engine = an_engine(server, completion_mode=name == "stop")
+
+        async def twice() -> None:
+            await engine.complete(a_request())
+            await engine.complete(a_request())
+
+        run(closing(engine, twice))
+        assert [name in body for body in server.calls] == [True, False, False]
+
+
+def test_a_model_that_counts_its_thoughts_gets_max_completion_tokens() -> None:
+    with FakeServer(refuses={"max_tokens"}) as server:
+        answer(server)
+        first, second = server.calls
+    assert (first["max_tokens"], second["max_completion_tokens"]) == (60, 60)
+    assert "max_tokens" not in second
+
+
+def test_a_server_that_refuses_stop_strings_whatever_they_are_says_what_to_set() -> None:
+    with FakeServer(faults=repeat((400, "stop: at most 0 strings are allowed, got 5"))) as server:
+        error = refusal(server, completion_mode=True)
+        assert len(server.calls) == 2
+    assert not error.retryable
+    assert "set SYSTEM.STOP to false" in str(error)
+
+
+def test_thoughts_before_an_answer_are_left_out() -> None:
+    with FakeServer(lambda body: "<think>Reason: maybe not.</think>\n\nReason: it is so") as server:
+        assert answer(server).text == "Reason: it is so"
 
 
 # What goes wrong
 
-FAULTS: list[tuple[Fault, bool, str, str]] = [
-    (400, False, "answers 400", "SYSTEM.STOP"),
-    (401, False, "answers 401", "API.API_KEY"),
-    (403, False, "answers 403", "API.API_KEY"),
-    (404, False, "answers 404", "API.LOGICAL_MODEL"),
-    (429, True, "answers 429", ""),
-    (500, True, "answers 500", ""),
-    (503, True, "answers 503", ""),
-    ("hang", True, "gave no answer within 0.3 s", ""),
-    ("cut body", True, "cannot be reached", "API.BASE_URL"),
-    ("not json", True, "not JSON", ""),
-    ("empty choices", True, "without text", ""),
-    ("null content", True, "without text", ""),
-    ("no message", True, "without text", ""),
+HOPELESS: list[tuple[Fault, str, str]] = [
+    (400, "answers 400", "SYSTEM.STOP"),
+    (401, "answers 401", "API.API_KEY"),
+    (402, "answers 402", "no credit"),
+    (403, "answers 403", "API.API_KEY"),
+    (404, "answers 404", "end in /v1"),
+    (405, "answers 405", "end in /v1"),
+    (501, "answers 501", ""),
+    ((400, "This model's maximum context length is 4096 tokens"), "4096", "SYSTEM.CHUNK_SIZE"),
+    ((400, "request (9000 tokens) exceeds the available context size (4096 tokens)"), "9000", "CHUNK_SIZE"),
+    ((413, "prompt is too long: 5000 tokens"), "5000", "SYSTEM.CHUNK_SIZE"),
+    ((404, "The model `fake-model` does not exist."), "not exist", "fake-model; the server has fake"),
+    ((400, "invalid model ID"), "invalid model", "the server has fake"),
+    ((400, "Invalid grammar specification."), "grammar", "API.GRAMMAR"),
+    ((429, "You exceeded your current quota: insufficient_quota"), "quota", "no credit"),
+    ((429, "Slow down", {"Retry-After": "7200"}), "Slow down", "left alone for 7200 s"),
 ]
 
 
 @pytest.mark.parametrize("completion_mode", [False, True], ids=["chat", "completion"])
-@pytest.mark.parametrize(("fault", "retryable", "says", "hint"), FAULTS, ids=[str(row[0]) for row in FAULTS])
-def test_a_fault_says_what_happened_and_whether_to_try_again(
-    fault: Fault, retryable: bool, says: str, hint: str, completion_mode: bool
+@pytest.mark.parametrize(("fault", "says", "hint"), HOPELESS, ids=[str(row[0])[:30] for row in HOPELESS])
+def test_what_cannot_pass_is_asked_once_and_says_what_to_change(
+    fault: Fault, says: str, hint: str, completion_mode: bool
 ) -> None:
-    with FakeServer(faults=[fault]) as server:
-        limit = 0.3 if fault == "hang" else SECONDS
-        error = refusal(server, completion_mode=completion_mode, timeout_seconds=limit)
+    with FakeServer(faults=repeat(fault)) as server:
+        error = refusal(server, completion_mode=completion_mode, send_stop=False)
+        assert len(server.calls) == 1
         assert server.url in str(error)
-    assert error.retryable is retryable
+    assert not error.retryable
     assert says in str(error)
     assert hint in error.hint
-    assert len(str(error).splitlines()) <= 2
+    assert len(str(error).splitlines()) == 1
+
+
+PASSING: list[tuple[Fault, str]] = [
+    *((status, f"answers {status}") for status in (408, 409, 425, 429, 498, 500, 502, 503, 504, 529)),
+    ("hang", "gave no answer within 0.05 s"),
+    ("reset", "cannot be reached"),
+    ("cut body", "cannot be reached"),
+    ("not json", "not JSON"),
+    ("broken json", "not JSON"),
+    ("empty choices", "without text"),
+    ("null content", "without text"),
+    ("no message", "without text"),
+    ("error inside", "without text: {'message': 'provider down'"),
+]
+
+
+@pytest.mark.parametrize("completion_mode", [False, True], ids=["chat", "completion"])
+@pytest.mark.parametrize(("fault", "says"), PASSING, ids=[str(row[0]) for row in PASSING])
+def test_what_may_pass_is_asked_again_and_again_before_it_is_given_up(
+    fault: Fault, says: str, completion_mode: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE", 0.0)
+    limit = 0.05 if fault == "hang" else SECONDS
+    with FakeServer(faults=[fault, None]) as server:
+        assert GRAMMAR.read(answer(server, completion_mode=completion_mode, timeout_seconds=limit).text)
+        assert len(server.calls) == 2
+    with FakeServer(faults=repeat(fault)) as server:
+        error = refusal(server, completion_mode=completion_mode, timeout_seconds=limit)
+        assert len(server.calls) == TRIES
+        assert server.url in str(error)
+    assert error.retryable
+    assert says in str(error)
+    assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("headers", [{"retry-after-ms": "300"}, {"Retry-After": "0.3"}])
+def test_a_pause_that_the_server_asks_for_is_kept(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE", 0.0)
+    with FakeServer(faults=[(429, "busy", headers)]) as server:
+        answer(server)
+        first, second = server.times
+    assert second - first >= 0.3
+
+
+def test_a_date_after_which_to_come_again_is_understood() -> None:
+    later = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=90))
+    assert 80 < (faults.retry_after({"retry-after": later}) or 0) <= 90
+    assert faults.retry_after({"retry-after": "soon"}) is None
+
+
+def test_a_long_answer_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answers(body: Body) -> str:
+        threading.Event().wait(0.4)
+        return sampled(body)
+
+    monkeypatch.setattr(server_module, "TRIES", 1)
+    long = a_request(sampling=Sampling(max_tokens=4000))
+    with FakeServer(answers) as server:
+        assert GRAMMAR.read(answer(server, long, timeout_seconds=0.25).text)
+        with pytest.raises(EngineError, match="gave no answer within 0.25 s"):
+            answer(server, timeout_seconds=0.25)
+
+
+@pytest.mark.parametrize(("finish", "expected"), [("content_filter", "filtered"), ("max_tokens", "length")])
+def test_an_answer_that_ended_before_its_end_says_so(finish: str, expected: str) -> None:
+    with FakeServer(finish=finish) as server:
+        assert answer(server).finish == expected
+
+
+# How the grammar is told
+
+
+DIALECTS = [
+    ("llama.cpp", "llamacpp", 1),
+    ("llama.cpp", "", 1),
+    ("vllm", "vllm", 1),
+    ("sglang", "", 1),
+    ("json_schema", "library", 1),
+    ("json_schema", "", 2),
+    ("none", "", 2),
+    ("none", "vllm", 2),
+]
+DESCRIBED = {
+    "llama.cpp": "grammars as llama.cpp takes them",
+    "vllm": "grammars as vllm takes them",
+    "sglang": "grammars as sglang takes them",
+    "json_schema": "grammars as JSON schemas",
+    "none": "no grammars, answers are read from free text",
+}
+
+
+@pytest.mark.parametrize(("dialect", "owner", "calls"), DIALECTS)
+def test_a_servers_dialect_is_found_by_asking_once(dialect: str, owner: str, calls: int) -> None:
+    with FakeServer(dialect_obeyed(dialect), owner=owner) as server:
+        engine = an_engine(server, grammar="auto")
+
+        async def several() -> tuple[list[Completion], str]:
+            return [await engine.complete(a_request(seed=seed)) for seed in range(3)], engine.about
+
+        got, about = run(closing(engine, several))
+    assert len(server.calls) == calls + 3
+    assert f"{DESCRIBED[dialect]} (found by asking)" in about
+    assert [one.held for one in got] == [dialect != "none"] * 3
+    if dialect != "none":
+        assert all(GRAMMAR.read(one.text) for one in got)
+
+
+def dialect_obeyed(dialect: str) -> Callable[[Body], str]:
+    """As a server answers that knows one way of being told a grammar and ignores the others."""
+
+    def answers(body: Body) -> str:
+        draw = random.Random(body.get("seed", 1))
+        if dialect == "llama.cpp" and "grammar" in body:
+            return Grammar.compile(body["grammar"]).sample(draw)
+        if dialect == "vllm" and "structured_outputs" in body:
+            return Grammar.compile(body["structured_outputs"]["grammar"]).sample(draw)
+        if dialect == "sglang" and "regex" in body:
+            probed = re.fullmatch(r"[a-z]+", body["regex"])
+            return probed[0] if probed else GRAMMAR.sample(draw)
+        if dialect == "json_schema" and "response_format" in body:
+            [(name, kind)] = body["response_format"]["json_schema"]["schema"]["properties"].items()
+            text = kind["enum"][0] if "enum" in kind else GRAMMAR.sample(draw).removeprefix("Reason: ")
+            return json.dumps({name: text})
+        return "Horse."
+
+    return answers
+
+
+def test_a_dialect_that_is_refused_and_not_ignored_is_none_either() -> None:
+    with FakeServer(lambda body: "Horse.", refuses={"grammar", "response_format"}) as server:
+        engine = an_engine(server, grammar="auto")
+        assert not run(closing(engine, lambda: engine.complete(a_request()))).held
+        assert "grammar" not in server.calls[-1]
+
+
+def test_worked_examples_are_shown_in_the_form_that_is_asked_for() -> None:
+    stage = stages("check_accuracy")["check_accuracy"]
+    request = stage.request(stage.examples[0].values, seed=1)
+    said = json.dumps({"reason": "It is as the text has it.", "verdict": "Accurate"})
+    with FakeServer(lambda body: said) as server:
+        got = answer(server, request, grammar="json_schema")
+        [body] = server.calls
+    shown = [json.loads(m["content"]) for m in body["messages"] if m["role"] == "assistant"]
+    assert [list(one) for one in shown] == [["reason", "verdict"]] * len(stage.examples)
+    assert request.grammar.read(got.text).text("verdict") == "Accurate"
+    schema = body["response_format"]["json_schema"]
+    assert schema["strict"]
+    assert schema["schema"]["properties"]["verdict"]["enum"] == ["Accurate", "Inaccurate"]
+
+
+# Before anything is asked
 
 
 def test_a_server_that_is_not_there_is_not_waited_for() -> None:
@@ -194,7 +474,7 @@ def test_white_space_around_a_key_does_no_harm(key: str) -> None:
 @pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-\u00fcber-geheim", "sk-\u2013dash"])
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ConfigError, match=r"API\.API_KEY holds a character that keys cannot have") as raised:
-        Api("http://127.0.0.1:1/v1", key, "fake-model")
+        Server("http://127.0.0.1:1/v1", key, Traffic(1))
     assert not set(key.split()) & set(str(raised.value).split())
 
 
@@ -203,11 +483,11 @@ def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(key: str) -> No
 )
 def test_an_address_that_is_none_is_refused_before_anything_is_tried(address: str) -> None:
     with pytest.raises(ConfigError, match=r"API\.BASE_URL .* is no address; one looks like http"):
-        Api(address, KEY, "fake-model")
+        Server(address, KEY, Traffic(1))
 
 
 def test_a_server_that_says_nothing_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "REACH_SECONDS", 0.2)
+    monkeypatch.setattr(server_module, "REACH_SECONDS", 0.2)
     with FakeServer(models_fault="hang") as server:
         error = refusal(server)
         assert not server.calls
@@ -249,12 +529,13 @@ def test_the_house_makes_the_same_of_a_servers_answers(project: Path, mode: str,
         completion == "true"
     )  # each form and each mode with and without grammar
     name, known = f"{mode}-{completion}", journal(project, mode)
-    arguments = (*SAMPLE, *SERVER, *(ASSISTANT if mode == "assistant" else ()), *(LLAMA if enforcing else ()))
+    told = LLAMA if enforcing else ("--set", "API.GRAMMAR=none")
+    arguments = (*SAMPLE, *SERVER, *(ASSISTANT if mode == "assistant" else ()), *told)
     with FakeServer(sampled if enforcing else from_journal(known)) as server:
         form = ("--set", f"SYSTEM.COMPLETION_MODE={completion}")
         done = command(project, "run", "--run", name, *arguments, *form, *at(server))
     assert done.returncode == 0, done.stderr
-    assert exported(project, name) == exported(project, mode)
+    assert datasets(project, name) == datasets(project, mode)
     assert len(server.calls) == len(journal(project, name)) == len(known)
     assert all(("prompt" in body) is (completion == "true") for body in server.calls)
     assert all(("grammar" in body) is enforcing for body in server.calls)
@@ -269,12 +550,13 @@ def test_a_configuration_of_the_lineage_runs_as_it_is(tmp_path: Path) -> None:
     lineage = (ROOT / "tests" / "data" / "lineage_config.yaml").read_bytes()
     (project / "config.yaml").write_bytes(lineage)
     (project / "raw_text_input").rename(project / "raw_txt_input")
-    by_sample = command(project, "run", "--run", "sample", "--set", "SYSTEM.MODE=sample")
+    more = ("--set", "SYSTEM.CHUNK_SIZE=500")  # than one chunk has to get through what the sample engine says
+    by_sample = command(project, "run", "--run", "sample", "--set", "SYSTEM.MODE=sample", *more)
     assert by_sample.returncode == 0, by_sample.stderr
     with FakeServer(from_journal(journal(project, "sample"))) as server:
-        by_server = command(project, "run", "--set", f"API.API_KEY={KEY}", *at(server))
+        by_server = command(project, "run", "--set", f"API.API_KEY={KEY}", *at(server), *more)
     assert by_server.returncode == 0, by_server.stderr
-    assert exported(project) == exported(project, "sample")
+    assert datasets(project) == datasets(project, "sample")
     assert {body["model"] for body in server.calls} == {"NousResearch/Nous-Hermes-2-Mixtral-8x7B-DPO"}
     assert (project / "config.yaml").read_bytes() == lineage
 
@@ -286,7 +568,7 @@ def test_a_server_that_fails_now_and_then_costs_only_time(project: Path) -> None
         done = command(project, "run", *arguments, first=hurry)
     assert done.returncode == 0, done.stderr
     assert len(server.calls) == len(journal(project, "faults")) + 4
-    assert exported(project, "faults") == exported(project, "role-play")
+    assert datasets(project, "faults") == datasets(project, "role-play")
 
 
 def test_a_server_that_fails_for_good_ends_the_step(project: Path) -> None:
@@ -298,6 +580,37 @@ def test_a_server_that_fails_for_good_ends_the_step(project: Path) -> None:
     assert "Traceback" not in done.stderr
     assert KEY not in done.stderr
     assert not journal(project, "down")
+
+
+def test_the_key_is_nowhere_also_when_the_server_says_it(project: Path) -> None:
+    """The fake server repeats the key in what it says of a fault."""
+    with FakeServer(faults=chain(repeat(None, 20), repeat(500))) as server:
+        arguments = ("--run", "leak", *SAMPLE, *SERVER, *LLAMA, *at(server))
+        done = command(project, "run", *arguments, first=hurry)
+        said = command(project, "status", "--run", "leak", *SAMPLE, *SERVER, *at(server))
+        wb = Workbench(
+            project / "config.yaml", "leak", changes=(*SERVER[1::2], *at(server)[1:]), readonly=True
+        )
+        shown = [repr(wb), repr(wb.config), repr(wb.ledger()), *map(repr, wb.status())]
+        shown += [batch._repr_html_() for batch in wb.status()]
+        wb.close()
+    assert "answers 500: no: 500, key ***" in done.stderr
+    for text in (done.stdout, done.stderr, said.stdout, said.stderr, *shown):
+        assert KEY not in text
+    files = [file for file in (project / "output" / "leak").rglob("*") if file.is_file()]
+    assert "no: 500, key ***" in (project / "output" / "leak" / "failed.jsonl").read_text()
+    assert not [file for file in files if KEY.encode() in file.read_bytes()]
+
+
+def test_the_locals_of_a_traceback_do_not_show_the_key() -> None:
+    with FakeServer(faults=[401]) as server:
+        engine = an_engine(server)
+        try:
+            run(closing(engine, lambda: engine.complete(a_request())))
+        except EngineError as error:
+            verbose = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert any("'***'" in line or "Server(" in line for line in verbose.format())
+    assert KEY not in "".join(verbose.format()).replace(repr(KEY), "", 1)  # this test's own line
 
 
 def test_a_run_whose_key_is_withdrawn_goes_on_later(project: Path) -> None:
@@ -312,11 +625,11 @@ def test_a_run_whose_key_is_withdrawn_goes_on_later(project: Path) -> None:
         done = command(project, "run", "--run", "key", *SAMPLE, *SERVER, *LLAMA, *at(server))
     assert done.returncode == 0, done.stderr
     assert len(server.calls) == len(journal(project, "key")) - kept
-    assert exported(project, "key") == exported(project, "role-play")
+    assert datasets(project, "key") == datasets(project, "role-play")
 
 
 def hurry() -> None:
     """Over there: no waiting before a call is tried again."""
-    from generation_functions import stage
+    from generation_functions import server
 
-    stage.PAUSES = (0.0, 0.0, 0.0)
+    server.FIRST_PAUSE = 0.0

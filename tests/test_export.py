@@ -1,7 +1,6 @@
 """The files that people take home: what each row holds, and that trainers' loaders read them."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,15 @@ import pytest
 from scripted import TEXTS, Project, agreeable, chunk, pair, says, talk
 
 from generation_functions import export
+from generation_functions.batch import Batch
 from generation_functions.config import Config
 from generation_functions.errors import RunError
 from generation_functions.export import FILES
+from generation_functions.files import write_whole
+from generation_functions.items import Item, Records, each
 from generation_functions.models import Models
+from generation_functions.records import Act, Outcome
+from generation_functions.store import Overlay, Store
 
 MODES = {
     "role-play": (),
@@ -30,14 +34,15 @@ ALWAYS = {
     "alpaca.jsonl",
     "pretraining.jsonl",
 }
+OF_CALLS = {"calls.jsonl"}  # and a second one where an answer could not be used
 OF_CONVERSATIONS = {"master_list.jsonl", "processed_masterlist.json"}
 OF_ASSISTANTS = {"simplified_data_rag.jsonl", "simplified_data_no_rag.jsonl"}
 WRITTEN = {
-    "role-play": ALWAYS | OF_CONVERSATIONS,
-    "greeting": ALWAYS | OF_CONVERSATIONS,
-    "file names": ALWAYS | OF_CONVERSATIONS,
-    "assistant": ALWAYS | OF_CONVERSATIONS | OF_ASSISTANTS,
-    "pairs only": ALWAYS | OF_ASSISTANTS,
+    "role-play": ALWAYS | OF_CALLS | OF_CONVERSATIONS,
+    "greeting": ALWAYS | OF_CALLS | OF_CONVERSATIONS,
+    "file names": ALWAYS | OF_CALLS | OF_CONVERSATIONS,
+    "assistant": ALWAYS | OF_CALLS | OF_CONVERSATIONS | OF_ASSISTANTS,
+    "pairs only": ALWAYS | OF_CALLS | OF_ASSISTANTS,
 }
 UNFILLED = re.compile(r"\$\w+|\$\{|\{\w+\}")
 
@@ -115,16 +120,20 @@ def test_no_row_has_an_empty_value_or_a_name_left_unfilled(exported: tuple[str, 
 def test_every_file_loads_as_a_dataset_without_network(
     exported: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    for file in (exported[1] / "export").iterdir():
+        written = rows(file) if file.suffix == ".jsonl" else json.loads(file.read_text(encoding="utf-8"))
+        assert loaded(file, tmp_path, monkeypatch) == written, file.name
+
+
+def loaded(file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The rows as Hugging Face's library reads them."""
+    for name in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_HOME", str(cache))
     import datasets
 
     datasets.disable_progress_bars()
-    for file in (exported[1] / "export").iterdir():
-        loaded = datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path))
-        written = rows(file) if file.suffix == ".jsonl" else json.loads(file.read_text(encoding="utf-8"))
-        assert loaded.to_list() == written, file.name
+    return datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=str(cache)).to_list()
 
 
 def test_pairs_are_exported_with_where_they_stand_in_the_source(exported: tuple[str, Path]) -> None:
@@ -228,28 +237,129 @@ def test_files_of_another_mode_do_not_stay_behind(tmp_path: Path) -> None:
     assert left == ALWAYS | OF_CONVERSATIONS | {"my notes.txt"}
 
 
-# How files are written
+# What failed
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "a.jsonl"
-    export.write_whole(file, "old")
-
-    def broken(handle: int) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="disk full"):
-        export.write_whole(file, "new")
-    assert (file.read_text(), [f.name for f in tmp_path.iterdir()]) == ("old", ["a.jsonl"])
+def failed(step: str, *outcomes: Outcome) -> Batch:
+    return Batch(step, [Item(chunk(f"Chunk {n} of {step}."), own) for n, own in enumerate(outcomes)])
 
 
-def test_a_file_with_the_same_content_is_not_touched(tmp_path: Path) -> None:
-    file = tmp_path / "a.jsonl"
-    export.write_whole(file, "same")
-    before = file.stat()
-    export.write_whole(file, "same")
-    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+KEPT, FAILED = Outcome("kept"), Outcome("failed", reason="Undecided: 1 of 3")
+
+
+def test_what_failed_is_listed_with_its_cause_in_the_order_of_the_steps(tmp_path: Path) -> None:
+    made = [failed("vet", KEPT, FAILED), failed("judge", FAILED)]
+    file = export.failures(tmp_path, made)
+    assert file == tmp_path / "failed.jsonl"
+    keys = [made[1].items[0].input.key, made[0].items[1].input.key]
+    assert rows(file) == [
+        {"step": step, "key": key, "cause": "Undecided: 1 of 3"}
+        for step, key in zip(("judge", "vet"), keys, strict=True)
+    ]
+
+
+def test_a_step_that_ends_leaves_the_failures_of_the_others(tmp_path: Path) -> None:
+    export.failures(tmp_path, [failed("judge", FAILED), failed("vet", FAILED)])
+    file = export.failures(tmp_path, [failed("judge", KEPT)])
+    assert [row["step"] for row in rows(file or tmp_path)] == ["vet"]
+    assert export.failures(tmp_path, [failed("vet", KEPT)]) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_lists_what_failed_until_it_passes(project: Project) -> None:
+    with project.open(lambda r: "I cannot say." if r.stage == "check_question" else agreeable(r)) as wb:
+        wb.run()
+        listed = rows(wb.folder / "failed.jsonl")
+        assert [row["step"] for row in listed] == ["vet"] * 4
+        assert {row["key"] for row in listed} == {pair.key for pair in wb.write()}
+        assert all(row["cause"].startswith("Undecided: check_question: 0 of 3 votes") for row in listed)
+    with project.open() as wb:
+        wb.run()
+        assert not (wb.folder / "failed.jsonl").exists()
+
+
+# The calls
+
+
+def test_every_usable_answer_is_a_chat_with_its_stage_model_and_origin(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.export()
+        calls = wb._store._rows(
+            "select stage, item, chunk, question, text from calls order by stage, input, draw"
+        )
+    chats = rows(finished.run / "export" / "calls.jsonl")
+    assert [(c["stage"], c["item"], c["chunk"]) for c in chats] == [call[:3] for call in calls]
+    for chat, (*_, question, text) in zip(chats, calls, strict=True):
+        assert chat["model"] == "sample"
+        system, *examples, asked, said = chat["messages"]
+        assert system["role"] == "system"
+        assert [message["role"] for message in examples] == ["user", "assistant"] * (len(examples) // 2)
+        assert (asked, said) == (
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": text},
+        )
+
+
+def test_an_unusable_answer_is_a_preference_for_the_one_that_came_after_it(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = iter(["I cannot say."])
+    with project.open(lambda r: next(first, None) or agreeable(r)) as wb:
+        wb.run()
+        files = wb.export()
+    (row,) = rows(files["calls_preferences.jsonl"])
+    assert row["stage"] == "judge_paragraph"
+    assert row["rejected"] == [{"role": "assistant", "content": "I cannot say."}]
+    assert row["reason"].startswith("Unparseable: at character 1")
+    chats = [
+        one
+        for one in rows(files["calls.jsonl"])
+        if one["item"] == row["item"] and one["stage"] == row["stage"]
+    ]
+    assert [chat["messages"] for chat in chats] == [[*row["prompt"], *row["chosen"]]]
+    assert loaded(files["calls_preferences.jsonl"], tmp_path, monkeypatch) == [row]
+
+
+def test_preferences_without_a_row_are_not_there(finished: Project) -> None:
+    folder = finished.run / "export"
+    folder.mkdir()
+    (folder / "calls_preferences.jsonl").write_text("of an earlier run")
+    with finished.open() as wb:
+        assert "calls_preferences.jsonl" not in wb.export()
+    assert not (folder / "calls_preferences.jsonl").exists()
+
+
+# What is not written again
+
+
+def test_what_a_file_was_written_from_is_remembered(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = [chunk("Salt keeps."), chunk("It is old.")]
+    records = Records([own.key for own in chunks], lambda start, stop: chunks[start:stop], "texts")
+    written: list[Path] = []
+    monkeypatch.setattr(
+        export, "write_whole", lambda file, parts: written.append(file) or write_whole(file, parts)
+    )
+    with Store(finished.run) as store:
+        judged = Batch("judge", each(records))
+        for _ in range(2):
+            file = export.readable(finished.run, judged, store)
+        assert written == [file]
+        export.readable(finished.run, Batch("judge", each(records, {0: "Unsuitable"})), store)
+        export.readable(finished.run, judged, store)
+        assert written == [file] * 3
+        file.write_text("edited by hand")
+        export.readable(finished.run, judged, store)
+        file.unlink()
+        export.readable(finished.run, judged, store)
+        assert written == [file] * 5
+        records.stamp = "edited texts"
+        export.readable(finished.run, Batch("judge", each(records)), store)
+        ruled = Overlay.of([Act("judge", chunks[0].key, "reject")])
+        export.readable(finished.run, Batch("judge", each(records), ruled), store)
+        assert written == [file] * 7
+    assert [row["status"] for row in rows(file)] == ["rejected", "kept"]
 
 
 # Nothing to export

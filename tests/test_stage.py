@@ -5,15 +5,17 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from scripted import ScriptedEngine, asking, like_example, run, sampled, says
 
 from generation_functions import stage
 from generation_functions.engine import Completion, Request
-from generation_functions.errors import CheckFailed, EngineError, Truncated, Undecided, Unparseable
+from generation_functions.errors import CheckFailed, EngineError, Paused, Truncated, Undecided, Unparseable
+from generation_functions.purse import Price, Purse
 from generation_functions.stage import ATTEMPTS, Ask
-from generation_functions.store import Store
+from generation_functions.store import Origin, Store
 
 VALUES = {"text": "Salt keeps meat.", "question": "What keeps meat?", "answer": "Salt does.", "evidence": ""}
 REWRITE = {
@@ -135,9 +137,12 @@ def test_next_time_a_failed_question_is_asked_with_fresh_seeds(store: Store) -> 
     assert len({request.seed for request in engine.asked}) == len(engine.asked) == ATTEMPTS + 1
 
 
+@pytest.mark.parametrize("finish", ["length", "filtered"])
 @pytest.mark.parametrize("text", [YES, YES[:-5]])
-def test_an_answer_that_was_cut_off_is_never_used(store: Store, text: str) -> None:
-    engine = ScriptedEngine([Completion(text, "length"), NO])
+def test_an_answer_that_was_cut_off_is_never_used(
+    store: Store, text: str, finish: Literal["length", "filtered"]
+) -> None:
+    engine = ScriptedEngine([Completion(text, finish), NO])
     assert (
         run(asking(store, engine, "check_accuracy")("check_accuracy", VALUES)).text("verdict") == "Inaccurate"
     )
@@ -178,12 +183,14 @@ def test_the_last_error_is_raised(store: Store) -> None:
         run(ask("check_accuracy", VALUES, check=lambda reading: "too kind"))
 
 
-def test_a_model_that_is_not_held_to_the_grammar_is_told_what_was_wrong(store: Store) -> None:
-    engine = ScriptedEngine([JUNK, YES])
+def test_a_model_that_is_not_held_to_the_grammar_is_told_at_last_what_was_wrong(store: Store) -> None:
+    engine = ScriptedEngine([*[JUNK] * (ATTEMPTS - 1), YES])
     run(asking(store, engine, "check_accuracy", enforces=False)("check_accuracy", VALUES))
-    first, second = (request.messages[-1].content for request in engine.asked)
-    assert second.startswith(first)
-    assert "could not be used: at character 1, 'I cannot say.' does not fit" in second
+    first, *others, last = (request.messages[-1].content for request in engine.asked)
+    assert set(others) == {first}
+    assert last.startswith(first)
+    assert "could not be used: at character 1, 'I cannot say.' does not fit" in last
+    assert len({request.seed for request in engine.asked}) == ATTEMPTS
 
 
 def test_a_model_that_is_held_to_the_grammar_is_asked_the_same_again(store: Store) -> None:
@@ -292,7 +299,7 @@ def test_an_engine_that_does_not_recover_is_given_up(store: Store) -> None:
 
 def test_an_error_that_will_not_go_away_is_raised_at_once(store: Store) -> None:
     engine = ScriptedEngine([EngineError("no such model", hint="is the name right?")])
-    with pytest.raises(EngineError, match="no such model\nis the name right"):
+    with pytest.raises(EngineError, match="no such model. is the name right"):
         run(asking(store, engine, "check_accuracy")("check_accuracy", VALUES))
     assert len(engine.asked) == 1
 
@@ -301,6 +308,66 @@ def test_an_engine_error_in_one_vote_ends_the_votes(store: Store) -> None:
     engine = ScriptedEngine([YES, EngineError("no such model")])
     with pytest.raises(EngineError, match="no such model"):
         run(asking(store, engine, "check_accuracy").majority("check_accuracy", VALUES, 3))
+
+
+def test_an_engine_that_asks_again_by_itself_is_not_asked_again(store: Store) -> None:
+    engine = ScriptedEngine([EngineError("busy", retryable=True)])
+    engine.asks_again = True
+    with pytest.raises(EngineError, match="busy"):
+        run(asking(store, engine, "check_accuracy")("check_accuracy", VALUES))
+
+
+# Money
+
+
+def test_a_call_costs_what_its_tokens_cost_and_the_journal_keeps_it(store: Store) -> None:
+    prices = {"scripted": Price(prompt=2.0, cached=0.5, completion=10.0)}
+    engine = ScriptedEngine([Completion(YES, "stop", 1000, 400, 30)])
+    purse = Purse(prices)
+    ask = asking(store, engine, "check_accuracy", purse=purse)
+    run(ask("check_accuracy", VALUES))
+    assert purse.spent == pytest.approx((600 * 2.0 + 400 * 0.5 + 30 * 10.0) / 1e6)
+    assert [row["cost"] for row in store.usage()] == [purse.spent]
+
+
+def test_no_call_is_bought_beyond_the_limit_also_not_by_those_in_flight(store: Store) -> None:
+    engine = ScriptedEngine(lambda request: Completion(YES, "stop", 1000, 0, 0))
+    purse = Purse({"scripted": Price(prompt=1000.0)}, limit=5.5)  # a call costs 1
+    ask = asking(store, engine, "check_accuracy", purse=purse)
+
+    async def many() -> list[object]:
+        await ask("check_accuracy", VALUES, draw=99)
+        calls = (ask("check_accuracy", VALUES, draw=draw) for draw in range(20))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    refused = [str(one) for one in run(many()) if isinstance(one, Paused)]
+    assert (purse.spent, len(engine.asked), len(refused)) == (5.0, 5, 16)
+    assert "is spent of API.SPENDING_LIMIT 5.5; raise it" in refused[0]
+
+
+def test_a_model_without_a_price_is_never_held_up(store: Store) -> None:
+    purse = Purse({}, limit=0.01, spent=1.0)
+    run(asking(store, ScriptedEngine([YES]), "check_accuracy", purse=purse)("check_accuracy", VALUES))
+
+
+# Who asked
+
+
+def test_the_journal_knows_who_asked_and_who_asked_the_same(store: Store) -> None:
+    ask = asking(store, ScriptedEngine([YES]), "check_accuracy")
+    first, second = Origin("vet", "a pair", "a chunk"), Origin("vet", "its twin", "another chunk")
+
+    async def both() -> None:
+        asked = (ask.on_behalf_of(origin)("check_accuracy", VALUES) for origin in (first, second))
+        await asyncio.gather(*asked)
+
+    run(both())
+    run(ask.on_behalf_of(second)("check_accuracy", VALUES))
+    rows = store._db.execute("select step, item, chunk from asked order by item").fetchall()
+    assert [tuple(row) for row in rows] == [
+        ("vet", "a pair", "a chunk"),
+        ("vet", "its twin", "another chunk"),
+    ]
 
 
 # Votes
@@ -328,7 +395,7 @@ def voted(store: Store, votes: list[bool | None], of: int) -> tuple[bool, int, s
 
 def _seed(draw: int, attempt: int) -> int:
     key = stage.content_key("check_accuracy", VALUES)
-    return int(stage.content_key("check_accuracy", key, draw, attempt), 16) % 2**31
+    return stage._seed("check_accuracy", key, draw, attempt)
 
 
 @pytest.mark.parametrize(

@@ -7,24 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import chunk, pair, run, talk
+from scripted import chunk, run
 
 from generation_functions.errors import EngineError, Undecided
-from generation_functions.records import Act, Chunk, Group, Ledger, Outcome, Verdict, Vote
-from generation_functions.step import (
-    ERRORS_IN_A_ROW,
-    Item,
-    Pause,
-    Progress,
-    Step,
-    at_rest,
-    carry_out,
-    edited,
-    ledger,
-    packed,
-    passing,
-    unpacked,
-)
+from generation_functions.items import Item, ledger
+from generation_functions.records import Chunk, Ledger, Outcome
+from generation_functions.step import ERRORS_IN_A_ROW, Pause, Progress, Step, at_rest, carry_out
 from generation_functions.store import Overlay, Store
 
 CHUNKS = [chunk(f"Sentence {n}.") for n in range(12)]
@@ -53,7 +41,7 @@ class Worker:
 
 def done(
     store: Store, work: Any, inputs: Sequence[Chunk] = CHUNKS, made_by: str = "m", **how: Any
-) -> list[Item]:
+) -> Sequence[Item]:
     return run(carry_out(Step("judge", made_by, work, how.pop("workers", 1)), inputs, store, **how))
 
 
@@ -222,7 +210,7 @@ def test_ten_engine_errors_in_a_row_end_the_step_with_what_to_do(store: Store) -
         done(store, work)
     assert len(work.given) == 1 + ERRORS_IN_A_ROW == 11
     assert str(raised.value) == (
-        "judge ends: 10 of the last 11 items had engine errors. The last: busy\n"
+        "judge ends: 10 of the last 11 items had engine errors. The last: busy. "
         "What is done is kept; run the step again when the engine answers."
     )
 
@@ -264,86 +252,3 @@ def test_progress_is_one_line() -> None:
     assert (
         str(progress) == "vet: 4 of 8 done (8 in: 3 kept, 1 rejected, 0 failed, 4 pending), about 20 s left"
     )
-
-
-# Records on disk
-
-
-def kinds_of_records() -> list[tuple[Any, Any]]:
-    """What went into a step and what it made of it, a pair of each kind."""
-    conversation = talk(pair(answer='Two lines:\n- "a" \\ b'), greeting="Good day.")
-    cast, group = conversation.cast, conversation.cast.group
-    own = pair(of=CHUNKS[0])
-    return [(CHUNKS[0], CHUNKS[0]), (CHUNKS[0], own), (own, own), (group, cast), (cast, conversation)]
-
-
-@pytest.mark.parametrize(("given", "made"), kinds_of_records(), ids=lambda record: type(record).__name__)
-def test_a_record_comes_back_from_disk_as_it_was(store: Store, given: Any, made: Any) -> None:
-    verdict = Verdict(
-        "accuracy", False, (Vote("accuracy", None, "unusable"), Vote("accuracy", False, "wrong"))
-    )
-    work = Worker({given: Outcome("rejected", (made,), "accuracy: wrong", (verdict,))})
-    (item,) = done(store, work, [given])
-    assert at_rest(Step("judge", "m", work), [given], store) == [item]
-    assert unpacked(given, packed(made)) == made
-
-
-# People's acts over an item
-
-
-def item(status: str, *records: Any) -> Item:
-    return Item(CHUNKS[0], Outcome(status, records))  # type: ignore[arg-type]
-
-
-ONE, OTHER = pair(), pair("What did a ton cost in 1869?", "12 pounds.")
-EDIT = Act("vet", ONE.key, "edit", (("answer", "Water."),))
-CASES = [
-    ("kept", [], ["Salt draws water out of it.", "12 pounds."]),
-    ("rejected", [], []),
-    ("failed", [Act("vet", ONE.key, "accept")], []),
-    ("pending", [Act("vet", ONE.key, "accept")], []),
-    ("kept", [Act("vet", ONE.key, "reject")], ["12 pounds."]),
-    ("rejected", [Act("vet", ONE.key, "accept")], ["Salt draws water out of it."]),
-    ("kept", [EDIT], ["Water.", "12 pounds."]),
-    ("rejected", [EDIT], ["Water."]),
-    ("kept", [EDIT, Act("vet", ONE.key, "reject")], ["12 pounds."]),
-    ("rejected", [EDIT, Act("vet", ONE.key, "undo")], []),
-    ("kept", [Act("vet", ONE.key, "flag")], ["Salt draws water out of it.", "12 pounds."]),
-]
-
-
-@pytest.mark.parametrize(("status", "acts", "answers"), CASES)
-def test_what_goes_on_is_what_people_left_of_it(status: str, acts: list[Act], answers: list[str]) -> None:
-    overlay = Overlay.of(acts)
-    assert [record.answer for record in passing([item(status, ONE, OTHER)], overlay)] == answers
-
-
-def test_an_item_of_which_nothing_is_left_counts_as_rejected() -> None:
-    overlay = Overlay.of([Act("vet", ONE.key, "reject")])
-    assert item("kept", ONE).status(overlay) == "rejected"
-    assert item("kept", ONE, OTHER).status(overlay) == "kept"
-    assert item("rejected", ONE).status(Overlay.of([Act("vet", ONE.key, "accept")])) == "kept"
-
-
-def test_an_edit_changes_the_record_and_leaves_the_generated_one_as_it_was() -> None:
-    changed = edited(ONE, Overlay.of([EDIT]))
-    assert (changed.answer, changed.question, ONE.answer) == (
-        "Water.",
-        ONE.question,
-        "Salt draws water out of it.",
-    )
-    assert changed.key != ONE.key
-
-
-def test_an_edit_of_a_turn_changes_that_turn_alone() -> None:
-    conversation = talk(ONE, OTHER)
-    overlay = Overlay.of([Act("converse", conversation.key, "edit", (("turn 2", "It draws water."),))])
-    texts = [turn.text for turn in edited(conversation, overlay).turns]
-    assert texts == [ONE.question, "It draws water.", OTHER.question, OTHER.answer]
-
-
-def test_no_step_makes_groups_or_takes_conversations() -> None:
-    with pytest.raises(AssertionError, match="no step makes a Group"):
-        packed(Group((ONE,)))
-    with pytest.raises(AssertionError, match="no step takes a Conversation"):
-        unpacked(talk(ONE), {})

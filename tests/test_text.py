@@ -41,7 +41,7 @@ def sentences(string: str, size: int = 10_000) -> list[str]:
 
 
 def chunks(string: str, size: int = 10_000) -> list[Chunk]:
-    return text.chunks([text.Source("a.txt", string)], size)
+    return text.chunks([text.Source("a.txt", lambda: string)], size)
 
 
 def prose(count: int, seed: int = 0) -> str:

@@ -1,0 +1,199 @@
+"""One address of the OpenAI protocol: reached, asked, asked again when that may help.
+
+    server = Server("http://127.0.0.1:8080/v1", "none", Traffic(16))
+    await server.reach()
+    server.models     # {"my-model": {"id": "my-model", "owned_by": "vllm", "max_model_len": 32768}}
+    answer = await server.post("/chat/completions", {"model": "my-model", "messages": [...]}, read=...)
+
+It knows HTTP and what may go wrong with it, nothing of stages, grammars or answers: `read` is the caller's, and
+what it refuses as unusable is asked for again like any other fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import openai
+
+from . import faults
+from .config import Secret
+from .errors import ConfigError, EngineError
+from .traffic import Traffic
+
+CONNECT_SECONDS = 4.0
+REACH_SECONDS = 15.0  # for the first answer of a server, which tells whether it is there
+TRIES = 8  # of one call; with three calls in ten failing, 1 call in 15,000 fails eight times
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a call is tried again: doubled each time, up to
+LONG_ANSWER = 1000  # tokens; a longer one has proportionately more time
+
+Read = TypeVar("Read")
+
+
+class Server:
+    """The openai client of one address and key. Keys are neither kept elsewhere nor shown.
+
+    `timeout_seconds` is for one answer of up to LONG_ANSWER tokens. Raises ConfigError for an address or a key
+    that no request could be sent with.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        key: str,
+        traffic: Traffic,
+        *,
+        timeout_seconds: float = 120,
+        draw: random.Random | None = None,
+    ) -> None:
+        self.address, self.traffic = _address(address), traffic
+        self.models: dict[str, dict[str, Any]] = {}  # as the server lists them; empty when it has no list
+        self._key, self._timeout = _key(key), timeout_seconds
+        self._draw = draw or random.Random()
+        self._client: openai.AsyncOpenAI | None = None
+        self._reaching = asyncio.Lock()  # the first calls may come together
+
+    def __repr__(self) -> str:
+        return f"Server({self.address})"
+
+    async def reach(self) -> None:
+        """Ask for the list of models once. A server without one is fine; one that is not there or refuses the key
+        is an EngineError that is not retried."""
+        async with self._reaching:
+            if self._client is None:
+                client = self._made()
+                try:
+                    self.models = await self._listed(client)
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+
+    def _made(self) -> openai.AsyncOpenAI:
+        """A client without time-outs of its own but for connecting: `_exchange` has one for the whole exchange."""
+        transport = openai.DefaultAioHttpClient(timeout=openai.Timeout(None, connect=CONNECT_SECONDS))
+        return openai.AsyncOpenAI(
+            base_url=self.address, api_key=self._key, max_retries=0, http_client=transport
+        )
+
+    async def _listed(self, client: openai.AsyncOpenAI) -> dict[str, dict[str, Any]]:
+        try:
+            answer = await self._exchange(client, "get", "/models", None, REACH_SECONDS)
+        except EngineError as error:
+            if error.status not in (0, 401, 403) or "not JSON" in str(error):
+                return {}
+            error.retryable = False
+            raise
+        listed = answer.get("data")
+        found = [m for m in listed if isinstance(m, dict) and m.get("id")] if isinstance(listed, list) else []
+        return {str(model["id"]): model for model in found}
+
+    async def get(self, url: str) -> dict[str, Any]:
+        """What stands at `url`, relative to the address. Raises EngineError; nothing is tried again."""
+        await self.reach()
+        assert self._client is not None
+        return await self._exchange(self._client, "get", url, None, REACH_SECONDS)
+
+    async def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        read: Callable[[dict[str, Any]], Read],
+        *,
+        stage: str = "",
+        tokens: int = 0,
+    ) -> Read:
+        """What `read` makes of the answer. `tokens` is what the call may cost at the most, prompt and answer.
+
+        Tried up to TRIES times while what goes wrong may pass. Raises EngineError, `retryable` when it still may.
+        """
+        await self.reach()
+        seconds = self._timeout * max(1.0, body.get("max_tokens", 0) / LONG_ANSWER)
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self.traffic.turn(stage, tokens) as sent_at:
+                    assert self._client is not None
+                    answer = read(await self._exchange(self._client, "post", path, body, seconds))
+                self.traffic.answered()
+                return answer
+            except EngineError as error:
+                if error.status in faults.TOO_MANY:
+                    self.traffic.refused(sent_at, error.retry_after)
+                if not error.retryable or attempt == TRIES:
+                    raise
+            await asyncio.sleep(self._pause(attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds before the next attempt; a server's own Retry-After is waited for by the traffic as a whole."""
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * self._draw.uniform(0.5, 1.0)
+
+    async def _exchange(
+        self, client: openai.AsyncOpenAI, method: str, path: str, body: Any, seconds: float
+    ) -> dict[str, Any]:
+        """One request and its answer as JSON. Raises EngineError for whatever else comes."""
+        place = f"{self.address} gave no answer"
+        try:
+            async with asyncio.timeout(seconds):
+                if method == "get":
+                    answer: Any = await client.get(path, cast_to=object)
+                else:
+                    answer = await client.post(path, cast_to=object, body=body)
+        except TimeoutError:
+            raise EngineError(f"{place} within {seconds:g} s", retryable=True) from None
+        except openai.APIStatusError as error:
+            raise self._refused(path, body, error.status_code, error) from None
+        except openai.APIConnectionError as error:
+            said = " ".join(str(error.__cause__ or error).replace(" ssl:default", "").split())
+            said = faults.without(self._key, said)[: faults.SHOWN]
+            raise EngineError(
+                f"{self.address} cannot be reached ({said})",
+                retryable=True,
+                hint="Is the server running there, and is API.BASE_URL its address?",
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise EngineError(f"{self.address} sent an answer that is not JSON", retryable=True)
+        return answer
+
+    def _refused(self, path: str, body: Any, status: int, error: openai.APIStatusError) -> EngineError:
+        return faults.refusal(
+            f"{self.address}{path}",
+            status,
+            error.body if error.body is not None else error.response.content,
+            error.response.headers,
+            secret=self._key,
+            model=body["model"] if body else "",
+            models=self.models,
+        )
+
+
+def _address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is open
+        usable = False
+    if not usable:
+        raise ConfigError(f"API.BASE_URL {address!r} is no address; one looks like http://127.0.0.1:8080/v1")
+    return address.rstrip("/")
+
+
+def _key(key: str) -> Secret:
+    """The key as it is sent; a line end that came with it from a file or variable is no part of it."""
+    key = Secret(key.strip() or "none")
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            "API.API_KEY holds a character that keys cannot have: was all of it copied, and no more?"
+        )
+    return Secret(key)
