@@ -8,7 +8,8 @@ the same calls, a vote on a question each, with the very bodies that the workben
 
     ours        step, ask, engine and journal, as the pipeline has them; each answer read, item and call on disk
     bare        `openai.AsyncOpenAI` as it comes, behind a semaphore; each answer is thrown away
-    bare aio    the same with its other transport, `openai.DefaultAioHttpClient`
+    bare post   the same, but it is handed the body as it goes out, not messages to check one by one
+    bare aio    as bare, with its other transport, `openai.DefaultAioHttpClient`
     NAME        a peer, in whose environment PYTHON is: instructor, langchain, curator or distilabel
 
 From 0.5 s of latency on there are fewer calls, as each takes so long. `of ideal` compares with calls x latency /
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 ANSWER = "Reason: It asks what was sold, and the text says how often: it is relevant.\nVerdict: Relevant"
 JSON_ANSWER = '{"reason": "It asks what was sold, and the text says how often.", "verdict": "Relevant"}'
 SLOW = 0.5  # seconds of latency from which there are fewer calls
-OWN = ("ours", "bare", "bare aio")  # which need no environment but this
+OWN = ("ours", "bare", "bare post", "bare aio")  # which need no environment but this
 READS_JSON = ("instructor",)
 STANDARD = ("model", "messages", "max_tokens", "temperature", "top_p", "seed")  # the others are servers' own
 
@@ -173,22 +174,28 @@ def timed(call: Callable[[Body], Awaitable[Any]], bodies: list[Body], in_flight:
     return all_of_them()
 
 
-def bare(url: str, bodies: list[Body], in_flight: int, transport: str = "") -> Result:
+def bare(url: str, bodies: list[Body], in_flight: int, transport: str = "", typed: bool = True) -> Result:
     import openai
 
     async def run() -> Result:
-        client = openai.AsyncOpenAI(
-            base_url=url, api_key="none", http_client=getattr(openai, transport)() if transport else None
-        )
+        http_client = getattr(openai, transport)() if transport else None
+        async with openai.AsyncOpenAI(base_url=url, api_key="none", http_client=http_client) as client:
 
-        async def call(body: Body) -> None:
-            standard = {name: body[name] for name in STANDARD if name in body}
-            own = {name: value for name, value in body.items() if name not in STANDARD}
-            await client.chat.completions.create(**standard, extra_body=own)
+            async def create(body: Body) -> None:
+                standard = {name: body[name] for name in STANDARD if name in body}
+                own = {name: value for name, value in body.items() if name not in STANDARD}
+                await client.chat.completions.create(**standard, extra_body=own)
 
-        return await timed(call, bodies, in_flight)
+            async def post(body: Body) -> None:
+                await client.post("/chat/completions", body=body, cast_to=openai.types.chat.ChatCompletion)
+
+            return await timed(create if typed else post, bodies, in_flight)
 
     return asyncio.run(run())
+
+
+def bare_post(url: str, bodies: list[Body], in_flight: int) -> Result:
+    return bare(url, bodies, in_flight, typed=False)
 
 
 def bare_aio(url: str, bodies: list[Body], in_flight: int) -> Result:
@@ -281,6 +288,7 @@ def model_of_answer() -> Any:
 
 OTHERS = {
     "bare": bare,
+    "bare post": bare_post,
     "bare aio": bare_aio,
     "instructor": instructor,
     "langchain": langchain,

@@ -5,8 +5,9 @@
 The first part makes a run of so many calls with the sample engine, opens it in a new process and runs every step and
 the export again, so that nothing is left to do. The second writes the items of a run of so many pairs into its store,
 without models: 20 pairs a chunk, each with the verdicts of the three checks on it. Another process then runs the steps
-up to `distinct`. Both show seconds and the most memory that the process had ("peak RSS") after each step. `--calls 0`
-and `--pairs 0` leave a part out; a folder that is named is kept, and what is there already is not made again.
+up to `distinct`, which writes their readable files, and a third does so once more. All show seconds and the most
+memory that the process had ("peak RSS") after each step. `--calls 0` and `--pairs 0` leave a part out; a folder that
+is named is kept, and what is there already is not made again.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def main() -> None:
             opened(folder / "calls", "export", f"{calls:,} finished calls")
         if chosen.pairs:
             make_pairs(folder / "pairs", chosen.pairs)
-            opened(folder / "pairs", "distinct", f"{chosen.pairs:,} pairs")
+            opened(folder / "pairs", "distinct", f"{chosen.pairs:,} pairs, whose readable files are written")
+            opened(folder / "pairs", "distinct", f"{chosen.pairs:,} pairs, again")
 
 
 def open_run(folder: Path, settings: Sequence[str] = ()) -> Workbench:
@@ -95,7 +97,7 @@ def print_line(what: str, seconds: float, more: str = "") -> None:
 
 def calls_of(folder: Path) -> int:
     with Store(folder / "run", readonly=True) as store:
-        return sum(row["calls"] for row in store.usage())
+        return sum(int(row["calls"]) for row in store.usage())
 
 
 # Making

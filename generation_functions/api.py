@@ -32,7 +32,7 @@ MOST_STOPS = 4  # OpenAI and vLLM refuse more; the lineage sent 7 to 11 (HTTP 40
 MOST_TOGETHER = 8  # votes that go out as one request
 LETTERS_A_TOKEN = 4  # about, where nothing has been counted yet
 
-CUT_SHORT = 3  # answers of less than half of max_tokens that ended there, before that is taken for the context's end
+CUT_SHORT = 3  # answers cut off before half of max_tokens, until that is taken for the end of the context
 CUT = {"length", "max_tokens", "MAX_TOKENS", "model_length"}
 FILTERED = {"content_filter", "safety", "SAFETY", "refusal"}
 BROKEN = {"error", "ERROR", "abort", "ERROR_TOXIC", "load"}

@@ -218,7 +218,12 @@ class Log:
     def _serve(self) -> None:
         with contextlib.closing(_connected(_address(self._database))) as db:
             try:
-                while self._written.wait() and not self._closing.wait(SYNC_SECONDS):
+                # `close` sets both events: whoever clears the one looks at the other before it waits again.
+                while (
+                    not self._closing.is_set()
+                    and self._written.wait()
+                    and not self._closing.wait(SYNC_SECONDS)
+                ):
                     self._written.clear()
                     self.sync()
                     if self._commits >= CHECKPOINT_COMMITS:

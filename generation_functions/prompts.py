@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from math import inf
 from pathlib import Path
@@ -148,7 +148,7 @@ class Stage:
     def placeholders(self) -> set[str]:
         """Every $name that the file's templates use, fragments' own names taken apart."""
         fragments = self.for_each_pair
-        names = names_in(self.item) | names_in(self.grammar)
+        names = {*names_in(self.item), *names_in(self.grammar)}
         for text in fragments.values():
             names |= names_in(text) - {"n", "question", "answer"}
         if fragments.keys() & (names_in(self.item) | names_in(self.grammar)):
@@ -156,12 +156,16 @@ class Stage:
         return names - fragments.keys()
 
     def _substitute(self, template: str, values: Values, form: Any) -> str:
-        fragments = {name: self._each(text, values, form) for name, text in self.for_each_pair.items()}
-        filled = {name: form(value) for name, value in values.items() if name != "pairs"}
+        used = names_in(
+            template
+        )  # to put a whole chunk into GBNF's quotes for nothing takes longer than all else
+        fragments = {n: self._each(text, values, form) for n, text in self.for_each_pair.items() if n in used}
+        filled = {name: form(value) for name, value in values.items() if name in used and name != "pairs"}
         return Template(template).substitute({**filled, **fragments})
 
     def _each(self, fragment: str, values: Values, form: Any) -> str:
-        shared = {name: form(value) for name, value in values.items() if name != "pairs"}
+        used = names_in(fragment)
+        shared = {name: form(value) for name, value in values.items() if name in used and name != "pairs"}
         written = []
         for n, pair in enumerate(values.get("pairs", ()), 1):
             own = {name: form(value) for name, value in pair.items()}
@@ -199,8 +203,9 @@ def gbnf_of(value: Any) -> str:
     return literal(value) if isinstance(value, str) else alternatives([str(v) for v in value])
 
 
-def names_in(template: str) -> set[str]:
-    return set(Template(template).get_identifiers())
+@cache
+def names_in(template: str) -> frozenset[str]:
+    return frozenset(Template(template).get_identifiers())
 
 
 def load(name: str, folders: Sequence[Path], variants: Collection[str] = ()) -> Stage:

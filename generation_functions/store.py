@@ -14,8 +14,9 @@ says of each call who asked for it, and `pairs` are those that an input holds:
     select vet.key pair, calls.stage, calls.text vote, talk.records conversation
     from latest vet join asked on asked.chunk = vet.chunk and asked.step = 'vet' and asked.item = vet.key
     join calls on calls.id = asked.call
-    join json_each(vet.made) vetted
-    join latest alone on alone.step = 'standalone' and alone.key = vetted.value join json_each(alone.made) pair
+    join json_each(vet.made) vetted join latest alone
+        on alone.step = 'standalone' and alone.chunk = vet.chunk and alone.key = vetted.value
+    join json_each(alone.made) pair
     left join latest talk on talk.step = 'converse' and talk.chunk = vet.chunk
         and pair.value in (select value from json_each(talk.pairs))
     where vet.step = 'vet' and vet.chunk = '1c9f04e2ab37d100'

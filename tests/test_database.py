@@ -201,6 +201,23 @@ def test_a_disk_that_fails_stops_the_next_write(tmp_path: Path, monkeypatch: pyt
     store.close()
 
 
+def test_a_thread_that_is_told_to_end_just_when_it_wakes_up_ends(tmp_path: Path) -> None:
+    class Unlucky(threading.Event):
+        def clear(self) -> None:
+            log._closing.set()
+            self.set()
+            super().clear()
+
+    with Store(tmp_path) as store:
+        assert store._log
+        log = store._log
+        log._written = Unlucky()
+        store.put_item("vet", ROW)
+        assert log._thread
+        log._thread.join(timeout=60)
+        assert not log._thread.is_alive()
+
+
 def test_the_log_begins_anew_although_somebody_always_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,3 +252,29 @@ def test_who_asks_is_kept_with_the_call(tmp_path: Path) -> None:
         store.add_call(call, "v", ())
     with Store(tmp_path) as store:
         assert store.calls("a", "b", 0) == [call]
+
+
+class ClosedMeanwhile(threading.Event):
+    """An event whose log is closed between the wait for it and its clearing."""
+
+    def __init__(self, closing: threading.Event) -> None:
+        super().__init__()
+        self._closing = closing
+
+    def clear(self) -> None:
+        self._closing.set()
+        self.set()
+        super().clear()
+
+
+def test_a_log_that_is_closed_while_it_reaches_the_disk_ends(tmp_path: Path) -> None:
+    with Store(tmp_path / "run") as store:
+        assert store._log is not None
+        store._log._written = ClosedMeanwhile(store._log._closing)
+        store.add_act(Act("vet", "a key", "accept"))
+        thread = store._log._thread
+        assert thread is not None
+        thread.join(5)
+        ended = not thread.is_alive()
+        store._log._written.set()  # lets it go where it does not
+    assert ended

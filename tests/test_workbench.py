@@ -12,8 +12,8 @@ from scripted import PROMPTS, ROOT, TEXTS, Project, agreeable, choosy, chunk, li
 
 from generation_functions import STEPS, Workbench
 from generation_functions.background import Background
-from generation_functions.engine import Request
-from generation_functions.errors import ConfigError, EngineError, PromptError, RunError
+from generation_functions.engine import Completion, Request
+from generation_functions.errors import ConfigError, EngineError, Paused, PromptError, RunError
 from generation_functions.step import Progress
 
 PAIR_STAGES = ["check_question", "check_relevance", "check_accuracy"]
@@ -534,3 +534,75 @@ def test_a_chunk_is_known_by_its_text_and_not_by_its_place(project: Project) -> 
         assert project.engine.asked == []
         assert wb.judge()[0].start == 2
     assert chunk(*(s.text for s in before[0].sentences), source=file).key == before[0].key
+
+
+# Before and while money is spent
+
+SERVED = (
+    "SYSTEM.MODE=api",
+    "API.BASE_URL=http://127.0.0.1:9/v1",
+    "API.LOGICAL_MODEL=m",
+    "API.PROMPT_PRICE=1000",
+)
+
+
+def priced(request: Request) -> Completion:
+    """An answer that costs 1."""
+    return Completion(agreeable(request), "stop", prompt_tokens=1000)
+
+
+def test_a_pilot_is_part_of_the_run_and_not_bought_again(project: Project) -> None:
+    with project.open() as wb:
+        batches = wb.pilot(1)
+        assert [len(batch.items) for batch in batches[:2]] == [1, 1]
+        assert "a pilot of 1 of 2 chunks" in batches[0].notes
+        bought = len(project.engine.asked)
+        wb.run()
+        every = [
+            (request.stage, request.messages[-1].content, request.seed) for request in project.engine.asked
+        ]
+        assert len(wb.judge().items) == 2
+    assert bought < len(every) == len(set(every))
+
+
+def test_an_estimate_says_what_the_pilot_took_for_all_chunks(project: Project) -> None:
+    with project.open(priced, *SERVED) as wb:
+        said = repr(wb.estimate(1)).splitlines()
+        bought = len(project.engine.asked)
+        assert said[0] == "1 of 2 chunks were tried; all of them will take about"
+        assert said[1].split()[:2] == ["calls", str(2 * bought)]
+        assert said[4].split()[:2] == ["money", str(2 * bought)]
+        assert f"{bought}.0000" in repr(wb.ledger())
+        again = repr(wb.estimate(1)).splitlines()
+    assert again == said
+    assert len(project.engine.asked) == bought
+
+
+def test_a_run_pauses_at_its_spending_limit_and_goes_on_when_it_is_raised(project: Project) -> None:
+    with project.open(priced, *SERVED, "API.SPENDING_LIMIT=6.5") as wb:
+        with pytest.raises(Paused, match=r"Paused: 6\.0000 is spent of API.SPENDING_LIMIT 6\.5; raise it"):
+            wb.run()
+        assert len(project.engine.asked) == 6
+    with project.open(priced, *SERVED, "API.SPENDING_LIMIT=7.5") as wb:  # what was spent before counts
+        with pytest.raises(Paused, match=r"7\.0000 is spent"):
+            wb.run()
+        assert len(project.engine.asked) == 1
+    with project.open(priced, *SERVED) as wb:
+        assert len(wb.run()[-1])
+
+
+def test_what_failed_is_listed_with_its_cause_and_is_gone_when_it_is_made_good(project: Project) -> None:
+    def half(request: Request) -> Completion:
+        broken = request.stage == "write_pairs" and "Alder" in request.messages[-1].content
+        return Completion("I cannot" if broken else agreeable(request), "stop")
+
+    listed = project.run / "failed.jsonl"
+    with project.open(half) as wb:
+        wb.run()
+        [row] = map(json.loads, listed.read_text().splitlines())
+        failed = [item.input.key for item in wb.write().items if item.outcome.status == "failed"]
+    assert (row["step"], [row["key"]]) == ("write", failed)
+    assert row["cause"].startswith("Unparseable: at character 1")
+    with project.open() as wb:
+        wb.run()
+    assert not listed.exists()
