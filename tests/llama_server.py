@@ -39,7 +39,9 @@ def serve(model: str) -> None:
     settings = xllamacpp.CommonParams()
     settings.model.path = model
     settings.n_parallel, settings.n_ctx, settings.kv_unified = SLOTS, SLOTS * SLOT_TOKENS, False
-    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = len(os.sched_getaffinity(0))
+    # Not all of them: threads that wait for each other where another process has a core are slower by far.
+    threads = max(1, len(os.sched_getaffinity(0)) - 1)
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.port, settings.warmup, settings.verbosity = 0, False, -1
     server = xllamacpp.Server(settings)
     print(server.listening_address, flush=True)

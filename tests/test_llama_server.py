@@ -18,7 +18,7 @@ from generation_functions.traffic import Traffic
 
 SETTINGS = (
     *("SYSTEM.MODE=api", "SYSTEM.CONCURRENCY_LIMIT=4", "SYSTEM.SUBSET_SIZE=1", "SYSTEM.CHUNK_SIZE=400"),
-    *("SYSTEM.PAIRS_PER_CHUNK=2", "SYSTEM.DOUBLE_CHECK_COUNTER=2", "SYSTEM.COMPLETION_MODE=true"),
+    *("SYSTEM.PAIRS_PER_CHUNK=2", "SYSTEM.DOUBLE_CHECK_COUNTER=1", "SYSTEM.COMPLETION_MODE=true"),
     *("SKIP.FILTER_CHUNKS=true", "API.LOGICAL_MODEL=gemma"),
 )
 
@@ -62,25 +62,26 @@ def test_every_answer_of_a_chunk_through_the_whole_pipeline_follows_its_grammar(
     assert sum(call["cached_tokens"] for call in calls) > 0
 
 
-def test_every_stage_of_both_forms_is_answered_in_its_grammar(address: str) -> None:
+def test_every_stage_is_answered_in_its_grammar(address: str) -> None:
     """Of some stages the pipeline may have asked nothing; a small model lets little through."""
     requests = [stage.request(stage.examples[0].values, seed=1) for stage in stages().values()]
 
-    async def asked(completion_mode: bool) -> list[Completion]:
-        engine = Api(Server(address, "none", Traffic(4)), "gemma", completion_mode=completion_mode)
+    async def asked() -> list[Completion]:
+        engine = Api(Server(address, "none", Traffic(4)), "gemma")
         try:
             return await asyncio.gather(*map(engine.complete, map(shortened, requests)))
         finally:
             await engine.close()
 
-    for completion_mode in (True, False):
-        for request, got in zip(requests, run(asked(completion_mode)), strict=True):
-            assert got.held
-            try:
-                assert request.grammar.read(got.text)
-            except Truncated:  # but as far as it goes
-                assert got.finish == "length"
+    for request, got in zip(requests, run(asked()), strict=True):
+        assert got.held
+        try:
+            assert request.grammar.read(got.text)
+        except Truncated:  # but as far as it goes
+            assert got.finish == "length"
 
 
 def shortened(request: Request) -> Request:
-    return replace(request, sampling=replace(request.sampling, max_tokens=60))
+    """Without its worked examples: the grammar holds as well, and the test is over sooner."""
+    messages = (request.messages[0], request.messages[-1])
+    return replace(request, messages=messages, sampling=replace(request.sampling, max_tokens=40))
