@@ -164,6 +164,7 @@ class Api:
                 if self._does_without(error, body):
                     continue
                 raise
+            usage = read.spent_with(usage)
             self._server.traffic.spent(expected, usage.prompt + usage.completion)
             if len(choices) < body.get("n", 1):
                 self._gives_n = False
@@ -252,7 +253,10 @@ class Api:
             text = "".join(part.get("text", "") for part in text if isinstance(part, dict))
         if text is None and finish in CUT:
             text = ""
-        return _Choice(THOUGHTS.sub("", text, count=1), finish) if isinstance(text, str) else None
+        if not isinstance(text, str):
+            return None
+        whole = text.encode("utf-8", "replace").decode()  # half a character, as \\ud83d, can be kept nowhere
+        return _Choice(THOUGHTS.sub("", whole, count=1), finish)
 
     def _completions(
         self, request: Request, choices: list[_Choice], usage: _Usage, seconds: float
@@ -386,6 +390,16 @@ class _Whole:
     def __init__(self, read: Read, max_tokens: int, address: str) -> None:
         self._read, self._max_tokens, self._address = read, max_tokens, address
         self._left = CUT_SHORT
+        self._refused: list[_Usage] = []  # they were paid for
+
+    def spent_with(self, usage: _Usage) -> _Usage:
+        """What was counted for the answer and for those before it that were refused."""
+        each = [usage, *self._refused]
+        return _Usage(
+            sum(one.prompt for one in each),
+            sum(one.cached for one in each),
+            sum(one.completion for one in each),
+        )
 
     def __call__(self, answer: dict[str, Any]) -> tuple[list[_Choice], _Usage]:
         choices, usage = self._read(answer)
@@ -393,6 +407,7 @@ class _Whole:
         cut = any(choice.finish in CUT for choice in choices)
         if cut and written < len(choices) * self._max_tokens // 2 and self._left:
             self._left -= 1
+            self._refused.append(usage)
             raise EngineError(f"{self._address} cut an answer off after {written} tokens", retryable=True)
         return choices, usage
 

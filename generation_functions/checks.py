@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .records import Conversation, Pair, Turn
+from .records import Conversation, Pair, Turn, content_key
 
 # A pair is read without its chunk, so it must not point at it: "the passage above", "according to the
 # author".
@@ -86,11 +86,11 @@ def duplicates(pairs: Sequence[Pair]) -> dict[int, int]:
     The same words in another order, case or punctuation are the same question anywhere; within a chunk so are
     questions with nearly the same words, unless a number, a name or a word such as "when" makes the difference.
     """
-    by_words: dict[tuple[str, ...], int] = {}
+    by_words: dict[str, int] = {}
     by_chunk: dict[str, list[int]] = {}
     found: dict[int, int] = {}
     for i, pair in enumerate(pairs):
-        said = tuple(sorted(content_words(pair.question))) or (normal(pair.question),)
+        said = content_key(sorted(content_words(pair.question)) or normal(pair.question))
         near = (j for j in by_chunk.setdefault(pair.chunk.key, []) if _nearly_same(pairs[j], pair))
         earlier = by_words.get(said, next(near, None))
         if earlier is None:

@@ -23,8 +23,9 @@ from . import text
 from .checks import flaw_of_conversation, flaw_of_prose
 from .errors import CheckFailed, PromptError
 from .grammar import Reading
+from .items import Records, records_of
 from .prompts import find
-from .records import Cast, Conversation, Group, Outcome, Pair, Quotes, Turn, content_key
+from .records import Cast, Conversation, Group, Outcome, Pair, Quotes, Turn, content_key, group_key
 from .stage import Ask, Check
 
 GROUP_SIZE = 4  # pairs of one conversation, as in the lineage
@@ -62,25 +63,32 @@ def load_traits(folders: Sequence[Path]) -> Traits:
     )
 
 
-def groups(pairs: Iterable[Pair], arrangements: int) -> list[Group]:
+def groups(pairs: Sequence[Pair], arrangements: int) -> Records:
     """Up to four pairs of a chunk together, each in up to `arrangements` different orders, the same ones each
     time.
     """
-    made = []
-    by_chunk: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        by_chunk.setdefault(pair.chunk.key, []).append(pair)
-    for members in by_chunk.values():
-        for first in range(0, len(members), GROUP_SIZE):
-            made += _arranged(members[first : first + GROUP_SIZE], arrangements)
-    return made
+    records = records_of(pairs)
+    by_chunk: dict[str, list[int]] = {}
+    for place, chunk in enumerate(records.chunks()):
+        by_chunk.setdefault(chunk, []).append(place)
+    orders: list[tuple[int, Sequence[int]]] = []  # an arrangement's number, and the places of its pairs
+    for places in by_chunk.values():
+        for first in range(0, len(places), GROUP_SIZE):
+            orders += _arranged(places[first : first + GROUP_SIZE], records.keys, arrangements)
+
+    def load(start: int, stop: int) -> list[Group]:
+        return [Group(tuple(records[n] for n in places), number) for number, places in orders[start:stop]]
+
+    keys = [group_key([records.keys[n] for n in places], number) for number, places in orders]
+    return Records(keys, load, records.stamp and content_key(records.stamp, arrangements))
 
 
-def _arranged(pairs: Sequence[Pair], arrangements: int) -> list[Group]:
-    own_order, *others = itertools.permutations(pairs)
-    draw = random.Random(content_key([pair.key for pair in pairs]))
-    chosen = draw.sample(others, min(arrangements - 1, len(others)))
-    return [Group(order, number) for number, order in enumerate([own_order, *chosen])]
+def _arranged(
+    places: Sequence[int], keys: Sequence[str], arrangements: int
+) -> Iterable[tuple[int, Sequence[int]]]:
+    own_order, *others = itertools.permutations(places)
+    draw = random.Random(content_key([keys[place] for place in places]))
+    return enumerate([own_order, *draw.sample(others, min(arrangements - 1, len(others)))])
 
 
 async def cast(group: Group, ask: Ask, *, traits: Traits, assistant: bool) -> Outcome:

@@ -162,7 +162,7 @@ def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoRet
 
 
 def _plain(error: EngineError) -> str:
-    return str(error).removesuffix(f"\n{error.hint}")
+    return str(error).removesuffix(f". {error.hint}")
 
 
 # What is asked, in the model's own form

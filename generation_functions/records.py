@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -165,8 +166,13 @@ class Group:
     @property
     def key(self) -> str:
         if not self._key:
-            with_key(self, content_key("group", [pair.key for pair in self.pairs], self.arrangement))
+            with_key(self, group_key([pair.key for pair in self.pairs], self.arrangement))
         return self._key
+
+
+def group_key(pairs: Sequence[str], arrangement: int) -> str:
+    """The key of a group of pairs with these keys."""
+    return content_key("group", list(pairs), arrangement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from .traffic import Traffic
 
 CONNECT_SECONDS = 4.0
 REACH_SECONDS = 15.0  # for the first answer of a server, which tells whether it is there
+LIST_TRIES = 3  # of the list of models, where the line breaks
 TRIES = 8  # of one call; with three calls in ten failing, 1 call in 15,000 fails eight times
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a call is tried again: doubled each time, up to
 LONG_ANSWER = 1000  # tokens; a longer one has proportionately more time
@@ -81,13 +82,17 @@ class Server:
         )
 
     async def _listed(self, client: openai.AsyncOpenAI) -> dict[str, dict[str, Any]]:
-        try:
-            answer = await self._exchange(client, "get", "/models", None, REACH_SECONDS)
-        except EngineError as error:
-            if error.status not in (0, 401, 403) or "not JSON" in str(error):
-                return {}
-            error.retryable = False
-            raise
+        for attempt in range(1, LIST_TRIES + 1):
+            try:
+                answer = await self._exchange(client, "get", "/models", None, REACH_SECONDS)
+                break
+            except EngineError as error:
+                if error.status not in (0, 401, 403) or "not JSON" in str(error):
+                    return {}
+                if error.status or "gave no answer" in str(error) or attempt == LIST_TRIES:
+                    error.retryable = False
+                    raise
+            await asyncio.sleep(self._pause(1))  # it may have been a broken line
         listed = answer.get("data")
         found = [m for m in listed if isinstance(m, dict) and m.get("id")] if isinstance(listed, list) else []
         return {str(model["id"]): model for model in found}

@@ -146,12 +146,13 @@ class Workbench:
         A pair that a person edited after it was vetted is voted on again by itself; the person's word stands.
         """
         pairs = self._records(written, "write")
-        asked: dict[str, list[str]] = {}
+        places: dict[str, list[int]] = {}
+        for place, chunk in enumerate(pairs.chunks()):
+            places.setdefault(chunk, []).append(place)
 
         async def work(pair: Pair, ask: Ask) -> Outcome:
-            for one in pairs if not asked else ():  # a step that is done need not look at them
-                asked.setdefault(one.chunk.key, []).append(one.question)
-            siblings = [question for question in asked[pair.chunk.key] if question != pair.question]
+            asked = [pairs[place].question for place in places[pair.chunk.key]]
+            siblings = [question for question in asked if question != pair.question]
             return await questions.vet(pair, ask, siblings=siblings, **self._vetting())
 
         return self._step("vet", pairs, work, again)
@@ -173,8 +174,12 @@ class Workbench:
         No calls.
         """
         records = self._records(pairs, "standalone")
-        reasons = {n: f"repeats: {records[of].question}" for n, of in checks.duplicates(records).items()}
-        return self._kept(Batch("distinct", each(records, reasons), self._store.overlay("distinct")))
+
+        def repeats() -> list[tuple[int, str]]:
+            return [(n, f"repeats: {records[of].question}") for n, of in checks.duplicates(records).items()]
+
+        found = dict(self._store.remembered("distinct", records.stamp, repeats))
+        return self._kept(Batch("distinct", each(records, found), self._store.overlay("distinct")))
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
@@ -333,7 +338,7 @@ class Workbench:
             "may_name_text": self.config["SYSTEM.USE_FILENAMES"],
         }
 
-    def _records(self, batch: Batch | None, step: str) -> Sequence[Any]:
+    def _records(self, batch: Batch | None, step: str) -> Records:
         """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
         if batch is None:
             batch = self._batches.get(step) or self._at_rest(step)

@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -79,7 +79,7 @@ class FakeServer:
         answers: Answers = sampled,
         *,
         faults: Iterable[Fault] = (),
-        models_fault: Fault = None,
+        models_fault: Fault | Iterator[Fault] = None,
         refuses: Collection[str] = (),
         gives_n: bool = False,
         owner: str = "",
@@ -120,7 +120,8 @@ class FakeServer:
 
             def do_GET(self) -> None:
                 models = {"object": "list", "data": [{"id": "fake", "owned_by": server._owner}]}
-                self._reply(server._models_fault, lambda: models)
+                fault = server._models_fault
+                self._reply(next(fault, None) if isinstance(fault, Iterator) else fault, lambda: models)
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -139,9 +139,11 @@ def test_an_answer_cut_off_long_before_max_tokens_is_asked_for_again_but_not_for
 ) -> None:
     monkeypatch.setattr(server_module, "FIRST_PAUSE", 0.0)
     with FakeServer(faults=["length", None]) as server:
-        assert answer(server).finish == "stop"
+        got = answer(server)
+        assert got.finish == "stop"
         first, second = server.calls
     assert first == second
+    assert got.prompt_tokens == 80  # both were paid for
     with FakeServer(faults=repeat("length")) as server:
         assert answer(server).finish == "length"
         assert len(server.calls) == CUT_SHORT + 1
@@ -250,6 +252,11 @@ def test_a_server_that_refuses_stop_strings_whatever_they_are_says_what_to_set()
         assert len(server.calls) == 2
     assert not error.retryable
     assert "set SYSTEM.STOP to false" in str(error)
+
+
+def test_half_a_character_becomes_one_that_can_be_kept() -> None:
+    with FakeServer(lambda body: "Reason: it is \ud83d so") as server:
+        assert answer(server).text == "Reason: it is ? so"
 
 
 def test_thoughts_before_an_answer_are_left_out() -> None:
@@ -493,6 +500,14 @@ def test_a_server_that_says_nothing_is_given_up_after_a_while(monkeypatch: pytes
         assert not server.calls
     assert not error.retryable
     assert "gave no answer within 0.2 s" in str(error)
+
+
+def test_a_line_that_breaks_at_the_first_word_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE", 0.0)
+    with FakeServer(models_fault=iter(["reset"])) as server:
+        assert GRAMMAR.read(answer(server).text)
+    with FakeServer(models_fault="reset") as server:
+        assert not refusal(server).retryable
 
 
 @pytest.mark.parametrize("fault", [404, 500, "not json"])

@@ -105,7 +105,7 @@ def test_the_memory_has_room_for_what_was_fitted(model):
 
 
 def test_a_grammar_that_llama_cpp_refuses_is_refused_with_its_text(model):
-    with pytest.raises(EngineError, match="llama.cpp refuses the grammar\nroot ::= unknown"):
+    with pytest.raises(EngineError, match=r"llama.cpp refuses the grammar\. root ::= unknown"):
         model.grammar("root ::= unknown")
 
 

@@ -278,7 +278,7 @@ asyncio.run(Local(Path({str(model_path)!r}), Settings(context=250_000, rope=Rope
 
 
 def test_a_model_without_a_template_cannot_be_asked_in_the_chat_form(model_path):
-    with pytest.raises(EngineError, match="has no chat template\nSYSTEM.COMPLETION_MODE: true"):
+    with pytest.raises(EngineError, match=r"has no chat template\. SYSTEM.COMPLETION_MODE: true"):
         asyncio.run(Local(model_path, Settings(completion_mode=False)).start())
 
 
