@@ -42,6 +42,8 @@ def test_doctor_finds_out_what_the_server_is_and_takes(address: str, tmp_path: P
 
 def test_a_prompt_beyond_the_context_ends_the_step_with_what_to_change(address: str, tmp_path: Path) -> None:
     project = copy_of_project(tmp_path)
+    for sample in (project / "raw_text_input").iterdir():
+        sample.unlink()
     (project / "raw_text_input" / "long.txt").write_text("The miller ground the grain. " * 900)
     long = ("--set", "SYSTEM.CHUNK_SIZE=20000", "--set", "SYSTEM.USE_SUBSET=false")
     done = command(project, "run", *settings(address), *long)
@@ -84,4 +86,4 @@ def test_every_stage_is_answered_in_its_grammar(address: str) -> None:
 def shortened(request: Request) -> Request:
     """Without its worked examples: the grammar holds as well, and the test is over sooner."""
     messages = (request.messages[0], request.messages[-1])
-    return replace(request, messages=messages, sampling=replace(request.sampling, max_tokens=40))
+    return replace(request, messages=messages, sampling=replace(request.sampling, max_tokens=16))
