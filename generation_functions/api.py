@@ -25,13 +25,13 @@ from . import dialects
 from .dialects import Dialect
 from .engine import Completion, Request
 from .errors import EngineError, OutputError
+from .faults import HINT_CONTEXT
 from .forms import JsonForm
+from .purse import LETTERS_A_TOKEN
 from .server import Server
 
 MOST_STOPS = 4  # OpenAI and vLLM refuse more; the lineage sent 7 to 11 (HTTP 400)
 MOST_TOGETHER = 8  # votes that go out as one request
-LETTERS_A_TOKEN = 4  # about, where nothing has been counted yet
-
 CUT_SHORT = 3  # answers cut off before half of max_tokens, until that is taken for the end of the context
 CUT = {"length", "max_tokens", "MAX_TOKENS", "model_length"}
 FILTERED = {"content_filter", "safety", "SAFETY", "refusal"}
@@ -151,14 +151,14 @@ class Api:
     async def _asked(self, request: Request, count: int) -> list[Completion]:
         """Up to `count` answers, at least one."""
         began = time.monotonic()
-        path = "/completions" if self._completion_mode else "/chat/completions"
+        held = dialects.fields(self._dialect or "none", request.grammar)
         while True:
-            body = self._body(request, count if self._gives_n else 1)
+            body = self._body(request, count if self._gives_n else 1, held)
             expected = self._expected(request, body)
             read = _Whole(self._choices, request.sampling.max_tokens, self._server.address)
             try:
                 choices, usage = await self._server.post(
-                    path, body, read, stage=request.stage, tokens=expected
+                    self._path, body, read, stage=request.stage, tokens=expected
                 )
             except EngineError as error:
                 if self._does_without(error, body):
@@ -168,7 +168,7 @@ class Api:
             self._server.traffic.spent(expected, usage.prompt + usage.completion)
             if len(choices) < body.get("n", 1):
                 self._gives_n = False
-            return self._completions(request, choices, usage, time.monotonic() - began)
+            return self._completions(request, choices, usage, time.monotonic() - began, bool(held))
 
     def _does_without(self, error: EngineError, body: dict[str, Any]) -> bool:
         """Whether the server refuses a setting that was sent and can be left out; it is, from now on."""
@@ -178,20 +178,22 @@ class Api:
             self._refused.add("max_tokens")
             return True
         named = [name for name in DISPENSABLE if name in body and regex.search(rf"\b{name}\b", str(error))]
-        if not named or "context" in error.hint:
+        if not named or error.hint == HINT_CONTEXT:
             return False
         if named[0] == "n":
             self._gives_n = False
         self._refused.add(named[0])
         return True
 
-    def _body(self, request: Request, count: int) -> dict[str, Any]:
+    @property
+    def _path(self) -> str:
+        return "/completions" if self._completion_mode else "/chat/completions"
+
+    def _body(self, request: Request, count: int, held: dict[str, Any]) -> dict[str, Any]:
+        """`held` are the fields that hold the answer to the grammar."""
         sampling, dialect = request.sampling, self._dialect or "none"
-        held = dialects.fields(dialect, request.grammar)
-        body: dict[str, Any] = {
-            "model": self.name,
-            **self._question(request, "json_schema" in str(held)[:80]),
-        }
+        as_json = bool(held) and dialect == "json_schema"
+        body: dict[str, Any] = {"model": self.name, **self._question(request, as_json)}
         body |= {
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
@@ -259,10 +261,9 @@ class Api:
         return _Choice(THOUGHTS.sub("", whole, count=1), finish)
 
     def _completions(
-        self, request: Request, choices: list[_Choice], usage: _Usage, seconds: float
+        self, request: Request, choices: list[_Choice], usage: _Usage, seconds: float, held: bool
     ) -> list[Completion]:
         """The prompt, read once, is the first one's; what was written is shared out by length."""
-        held = bool(dialects.fields(self._dialect or "none", request.grammar))
         counted = choices[:1] if self._dialect == "llama.cpp" else choices  # it counts the first choice alone
         letters = sum(len(choice.text) for choice in counted) or 1
         made = []
@@ -292,13 +293,12 @@ class Api:
 
         async def ask(sent: dict[str, Any], question: str) -> str:
             body = {"model": self.name, "max_tokens": dialects.PROBE_TOKENS, "temperature": 0.0, **sent}
-            path = "/completions" if self._completion_mode else "/chat/completions"
             asked = (
                 {"prompt": question}
                 if self._completion_mode
                 else {"messages": [{"role": "user", "content": question}]}
             )
-            choices, _ = await self._server.post(path, body | asked, self._choices)
+            choices, _ = await self._server.post(self._path, body | asked, self._choices)
             return choices[0].text
 
         return await dialects.found(self._server.address, owners, ask, chat=not self._completion_mode)

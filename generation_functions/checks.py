@@ -79,6 +79,8 @@ def flaw_of_prose(text: str) -> str | None:
 
 # Duplicates
 
+RULES = 1  # of what repeats what; with another number every run looks for duplicates anew
+
 
 def duplicates(pairs: Sequence[Pair]) -> dict[int, int]:
     """The index of each pair that repeats an earlier one, and the index of that one.

@@ -20,11 +20,11 @@ from typing import Any
 import regex
 
 from .errors import EngineError
+from .traffic import LONGEST_PAUSE
 
 MAY_PASS = {408, 409, 425, 429, 498}  # and all from 500 up; 498 is Groq's "no capacity at the moment"
 FOR_GOOD = {501, 505}
 TOO_MANY = {429, 503, 529}  # answers that say that the server has too much to do
-LONGEST_WAIT = 300.0  # seconds; a server that asks for more has a quota that is used up
 SHOWN = 300  # characters of what the server says
 
 CONTEXT = regex.compile(
@@ -78,7 +78,7 @@ def refusal(
     hint = _hint(status, f"{said} {_code(body)}", model, models)
     if NO_CREDIT.search(f"{said} {_code(body)}") and status in (400, 402, 403, 429):
         passes, hint = False, HINTS[402]
-    if passes and wait and wait > LONGEST_WAIT:
+    if passes and wait and wait > LONGEST_PAUSE:  # a quota that is used up, not a server that is busy
         passes, hint = False, f"It asks to be left alone for {wait:.0f} s. {HINT_QUOTA}"
     return EngineError(
         f"{place} answers {status}: {said}",

@@ -110,20 +110,16 @@ class Lazy(Sequence[Any]):
         if block is None:
             start = number * BLOCK
             block = self._load(start, min(start + BLOCK, self._length))
-            latest = list(self._blocks.items())[
-                -1:
-            ]  # neighbours are compared across the border of two blocks
-            self._blocks = dict(
-                [*latest, (number, block)]
-            )  # in one go: another thread may look at the same time
+            # The one before stays, as neighbours are compared across the border of two blocks. All in one go, as
+            # another thread may look at the same time.
+            latest = list(self._blocks.items())[-1:]
+            self._blocks = dict([*latest, (number, block)])
         return block[offset]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class Records(Lazy):

@@ -29,7 +29,7 @@ CONNECT_SECONDS = 4.0
 REACH_SECONDS = 15.0  # for the first answer of a server, which tells whether it is there
 LIST_TRIES = 3  # of the list of models, where the line breaks
 TRIES = 8  # of one call; with three calls in ten failing, 1 call in 15,000 fails eight times
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a call is tried again: doubled each time, up to
+FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # seconds before a call is tried again: doubled each time, up to
 LONG_ANSWER = 1000  # tokens; a longer one has proportionately more time
 
 Read = TypeVar("Read")
@@ -82,17 +82,19 @@ class Server:
         )
 
     async def _listed(self, client: openai.AsyncOpenAI) -> dict[str, dict[str, Any]]:
-        for attempt in range(1, LIST_TRIES + 1):
+        for left in reversed(range(LIST_TRIES)):
             try:
                 answer = await self._exchange(client, "get", "/models", None, REACH_SECONDS)
                 break
+            except _NotJson:
+                return {}
             except EngineError as error:
-                if error.status not in (0, 401, 403) or "not JSON" in str(error):
+                if error.status not in (0, 401, 403):
                     return {}
-                if error.status or "gave no answer" in str(error) or attempt == LIST_TRIES:
+                if not isinstance(error, _BrokenLine) or not left:
                     error.retryable = False
                     raise
-            await asyncio.sleep(self._pause(1))  # it may have been a broken line
+            await asyncio.sleep(self._pause(1))
         listed = answer.get("data")
         found = [m for m in listed if isinstance(m, dict) and m.get("id")] if isinstance(listed, list) else []
         return {str(model["id"]): model for model in found}
@@ -140,13 +142,12 @@ class Server:
 
     def _pause(self, attempt: int) -> float:
         """Seconds before the next attempt; a server's own Retry-After is waited for by the traffic as a whole."""
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * self._draw.uniform(0.5, 1.0)
+        return min(LAST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * self._draw.uniform(0.5, 1.0)
 
     async def _exchange(
         self, client: openai.AsyncOpenAI, method: str, path: str, body: Any, seconds: float
     ) -> dict[str, Any]:
         """One request and its answer as JSON. Raises EngineError for whatever else comes."""
-        place = f"{self.address} gave no answer"
         try:
             async with asyncio.timeout(seconds):
                 if method == "get":
@@ -154,13 +155,13 @@ class Server:
                 else:
                     answer = await client.post(path, cast_to=object, body=body)
         except TimeoutError:
-            raise EngineError(f"{place} within {seconds:g} s", retryable=True) from None
+            raise EngineError(f"{self.address} gave no answer within {seconds:g} s", retryable=True) from None
         except openai.APIStatusError as error:
-            raise self._refused(path, body, error.status_code, error) from None
+            raise self._refused(path, body, error) from None
         except openai.APIConnectionError as error:
             said = " ".join(str(error.__cause__ or error).replace(" ssl:default", "").split())
             said = faults.without(self._key, said)[: faults.SHOWN]
-            raise EngineError(
+            raise _BrokenLine(
                 f"{self.address} cannot be reached ({said})",
                 retryable=True,
                 hint="Is the server running there, and is API.BASE_URL its address?",
@@ -168,19 +169,27 @@ class Server:
         except (json.JSONDecodeError, UnicodeDecodeError):
             answer = None
         if not isinstance(answer, dict):
-            raise EngineError(f"{self.address} sent an answer that is not JSON", retryable=True)
+            raise _NotJson(f"{self.address} sent an answer that is not JSON", retryable=True)
         return answer
 
-    def _refused(self, path: str, body: Any, status: int, error: openai.APIStatusError) -> EngineError:
+    def _refused(self, path: str, body: Any, error: openai.APIStatusError) -> EngineError:
         return faults.refusal(
             f"{self.address}{path}",
-            status,
+            error.status_code,
             error.body if error.body is not None else error.response.content,
             error.response.headers,
             secret=self._key,
             model=body["model"] if body else "",
             models=self.models,
         )
+
+
+class _BrokenLine(EngineError):
+    """No connection, or one that was lost."""
+
+
+class _NotJson(EngineError):
+    """An answer of something else than a server of the protocol, or half of one."""
 
 
 def _address(address: str) -> str:
@@ -196,9 +205,9 @@ def _address(address: str) -> str:
 
 def _key(key: str) -> Secret:
     """The key as it is sent; a line end that came with it from a file or variable is no part of it."""
-    key = Secret(key.strip() or "none")
-    if not (key.isascii() and key.isprintable()):
+    sent = Secret(key.strip() or "none")
+    if not (sent.isascii() and sent.isprintable()):
         raise ConfigError(
             "API.API_KEY holds a character that keys cannot have: was all of it copied, and no more?"
         )
-    return Secret(key)
+    return sent

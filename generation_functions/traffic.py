@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 LESS = 0.75  # of the calls in flight, after the server refused one of them
-LONGEST_PAUSE = 300.0  # seconds; a server that asks for more has a quota that is used up for the day
+LONGEST_PAUSE = 300.0  # seconds that a server may ask for
 MOST_IN_A_ROW = 64  # calls of one stage that go out before a call of another that waits
 BURST = 0.1  # of a minute's calls and tokens may go out at once
 

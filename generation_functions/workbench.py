@@ -178,7 +178,8 @@ class Workbench:
         def repeats() -> list[tuple[int, str]]:
             return [(n, f"repeats: {records[of].question}") for n, of in checks.duplicates(records).items()]
 
-        found = dict(self._store.remembered("distinct", records.stamp, repeats))
+        stamp = records.stamp and content_key(records.stamp, checks.RULES)
+        found = dict(self._store.remembered("distinct", stamp, repeats))
         return self._kept(Batch("distinct", each(records, found), self._store.overlay("distinct")))
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scripted import PROMPTS, ROOT, TEXTS, Project, agreeable, choosy, chunk, like_pairs, sampled, says
 
-from generation_functions import STEPS, Workbench
+from generation_functions import STEPS, Workbench, checks
 from generation_functions.background import Background
 from generation_functions.engine import Completion, Request
 from generation_functions.errors import ConfigError, EngineError, Paused, PromptError, RunError
@@ -534,6 +534,19 @@ def test_a_chunk_is_known_by_its_text_and_not_by_its_place(project: Project) -> 
         assert project.engine.asked == []
         assert wb.judge()[0].start == 2
     assert chunk(*(s.text for s in before[0].sentences), source=file).key == before[0].key
+
+
+def test_duplicates_are_looked_for_once_and_again_under_another_rule(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    own = checks.duplicates
+    monkeypatch.setattr(checks, "duplicates", lambda pairs: looked.append(1) or own(pairs))
+    for rules, times in ((checks.RULES, 0), (checks.RULES + 1, 1)):
+        monkeypatch.setattr(checks, "RULES", rules)
+        with finished.open() as wb:
+            wb.distinct()
+        assert len(looked) == times
 
 
 # Before and while money is spent
