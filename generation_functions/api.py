@@ -126,6 +126,8 @@ class Api:
         return (await self._asked(request, 1))[0]
 
     async def close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
         self.about, self._starting = "", None
         await self._server.close()
 

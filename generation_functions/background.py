@@ -73,7 +73,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
-        for _ in range(3):  # a connection that was told to close does so in the loop's next rounds
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        for _ in range(3):  # what was told to end, connections as well, does so in the loop's next rounds
             loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 

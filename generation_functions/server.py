@@ -12,7 +12,6 @@ what it refuses as unusable is asked for again like any other fault.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -84,20 +83,28 @@ class Server:
     async def _listed(self, client: openai.AsyncOpenAI) -> dict[str, dict[str, Any]]:
         for left in reversed(range(LIST_TRIES)):
             try:
-                answer = await self._exchange(client, "get", "/models", None, REACH_SECONDS)
+                answer = await self._sent(client, "get", "/models", None, REACH_SECONDS)
                 break
-            except _NotJson:
+            except ValueError:
                 return {}
-            except EngineError as error:
-                if error.status not in (0, 401, 403):
+            except openai.APIStatusError as error:
+                if error.status_code not in (401, 403):
                     return {}
-                if not isinstance(error, _BrokenLine) or not left:
-                    error.retryable = False
-                    raise
+                raise self._for_good(error) from None
+            except TimeoutError as error:
+                raise self._for_good(error) from None
+            except openai.APIConnectionError as error:
+                if not left:
+                    raise self._for_good(error) from None
             await asyncio.sleep(self._pause(1))
         listed = answer.get("data")
         found = [m for m in listed if isinstance(m, dict) and m.get("id")] if isinstance(listed, list) else []
         return {str(model["id"]): model for model in found}
+
+    def _for_good(self, error: Exception) -> EngineError:
+        fault = self._fault(error, "/models", None, REACH_SECONDS)
+        fault.retryable = False
+        return fault
 
     async def get(self, url: str) -> dict[str, Any]:
         """What stands at `url`, relative to the address. Raises EngineError; nothing is tried again."""
@@ -149,47 +156,45 @@ class Server:
     ) -> dict[str, Any]:
         """One request and its answer as JSON. Raises EngineError for whatever else comes."""
         try:
-            async with asyncio.timeout(seconds):
-                if method == "get":
-                    answer: Any = await client.get(path, cast_to=object)
-                else:
-                    answer = await client.post(path, cast_to=object, body=body)
-        except TimeoutError:
-            raise EngineError(f"{self.address} gave no answer within {seconds:g} s", retryable=True) from None
-        except openai.APIStatusError as error:
-            raise self._refused(path, body, error) from None
-        except openai.APIConnectionError as error:
-            said = " ".join(str(error.__cause__ or error).replace(" ssl:default", "").split())
-            said = faults.without(self._key, said)[: faults.SHOWN]
-            raise _BrokenLine(
-                f"{self.address} cannot be reached ({said})",
-                retryable=True,
-                hint="Is the server running there, and is API.BASE_URL its address?",
-            ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            answer = None
+            return await self._sent(client, method, path, body, seconds)
+        except (TimeoutError, ValueError, openai.APIError) as error:
+            raise self._fault(error, path, body, seconds) from None
+
+    async def _sent(
+        self, client: openai.AsyncOpenAI, method: str, path: str, body: Any, seconds: float
+    ) -> dict[str, Any]:
+        """The same, with what goes wrong as the client raises it; ValueError for what is not a JSON object."""
+        async with asyncio.timeout(seconds):
+            if method == "get":
+                answer: Any = await client.get(path, cast_to=object)
+            else:
+                answer = await client.post(path, cast_to=object, body=body)
         if not isinstance(answer, dict):
-            raise _NotJson(f"{self.address} sent an answer that is not JSON", retryable=True)
+            raise ValueError
         return answer
 
-    def _refused(self, path: str, body: Any, error: openai.APIStatusError) -> EngineError:
-        return faults.refusal(
-            f"{self.address}{path}",
-            error.status_code,
-            error.body if error.body is not None else error.response.content,
-            error.response.headers,
-            secret=self._key,
-            model=body["model"] if body else "",
-            models=self.models,
-        )
-
-
-class _BrokenLine(EngineError):
-    """No connection, or one that was lost."""
-
-
-class _NotJson(EngineError):
-    """An answer of something else than a server of the protocol, or half of one."""
+    def _fault(self, error: Exception, path: str, body: Any, seconds: float) -> EngineError:
+        """What went wrong in one exchange, as a person reads it."""
+        if isinstance(error, openai.APIStatusError):
+            return faults.refusal(
+                f"{self.address}{path}",
+                error.status_code,
+                error.body if error.body is not None else error.response.content,
+                error.response.headers,
+                secret=self._key,
+                model=body["model"] if body else "",
+                models=self.models,
+            )
+        if isinstance(error, TimeoutError):
+            return EngineError(f"{self.address} gave no answer within {seconds:g} s", retryable=True)
+        if isinstance(error, openai.APIConnectionError):
+            said = " ".join(str(error.__cause__ or error).replace(" ssl:default", "").split())
+            return EngineError(
+                f"{self.address} cannot be reached ({faults.without(self._key, said)[: faults.SHOWN]})",
+                retryable=True,
+                hint="Is the server running there, and is API.BASE_URL its address?",
+            )
+        return EngineError(f"{self.address} sent an answer that is not JSON", retryable=True)
 
 
 def _address(address: str) -> str:
