@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -40,19 +41,17 @@ class Background:
 
         The first interrupt asks for a `pause`, the next cancels and raises Paused.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
-        while True:
-            try:
+        with _Interrupts(pause) as interrupts:
+            future = asyncio.run_coroutine_threadsafe(work, self._running())
+            while True:
                 concurrent.futures.wait([future], timeout=TICK_SECONDS)
                 tick()
                 if future.done():
                     return future.result()
-            except KeyboardInterrupt:
-                if pause is None or pause.requested:
+                if interrupts.enough:
                     future.cancel()
                     concurrent.futures.wait([future], timeout=CANCEL_SECONDS)
-                    raise Paused("Stopped; what was done is kept. Run the cell again to go on.") from None
-                pause.requested = True
+                    raise Paused("Stopped; what was done is kept. Run the cell again to go on.")
 
     def close(self) -> None:
         if self._loop is not None:
@@ -67,6 +66,35 @@ class Background:
             self._thread = threading.Thread(target=_serve, args=(self._loop,), name="gristmill", daemon=True)
             self._thread.start()
         return self._loop
+
+
+class _Interrupts:
+    """Takes interrupts instead of having them raised, as they come at any line, also between two of `wait`.
+
+    The first asks for the pause, if there is one; the next are `enough`. Only the main thread gets any. Where they
+    are ignored, as in a shell's background, they stay so.
+    """
+
+    def __init__(self, pause: Pause | None) -> None:
+        self.enough = False
+        self._pause = pause
+        self._before: Any = None
+
+    def __enter__(self) -> _Interrupts:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            self._before = signal.signal(signal.SIGINT, self._heard)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _heard(self, number: int, frame: object) -> None:
+        if self._pause is None or self._pause.requested:
+            self.enough = True
+        else:
+            self._pause.requested = True
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -55,7 +55,8 @@ class Progress:
     def __str__(self) -> str:
         if not self.total:
             return f"{self.step}: {self.note}"
-        left = self.seconds / self.bought * (self.total - self.done) if self.bought else 0.0
+        # the first of many in flight says nothing of how fast they come
+        left = self.seconds / self.bought * (self.total - self.done) if self.bought > 1 else 0.0
         note = f"; {self.note}" if self.note else ""
         time_left = f", about {left:.0f} s left" if self.done < self.total and left >= 1 else ""
         return f"{self.step}: {self.done} of {self.total} done ({self.ledger}){time_left}{note}"

@@ -39,6 +39,7 @@ class Brakes:
     def __call__(self) -> None:
         """Put them on, in this process, for good."""
         times, pauses = itertools.count(1), _remembered_pauses()
+        stopped: list[Pause] = []  # once there is one, other calls wait as well until it is asked for
         answer = Sample.complete
 
         async def complete(engine: Sample, request: Request) -> Completion:
@@ -46,7 +47,9 @@ class Brakes:
                 log.write(f"{request.stage} {request.seed}\n")
             here = self.place == "ask" and self.stage in ("", request.stage)
             if here and next(times) == self.nth:
-                await self._brake(pauses)
+                await self._brake(pauses, stopped)
+            while stopped and not stopped[0].requested:
+                await asyncio.sleep(0.01)
             for _ in range(4):
                 await asyncio.sleep(0)  # others get their turn
             return await answer(engine, request)
@@ -64,12 +67,13 @@ class Brakes:
             }[self.place]
             _call_before(owner, name, now)
 
-    async def _brake(self, pauses: list[Pause]) -> None:
+    async def _brake(self, pauses: list[Pause], stopped: list[Pause]) -> None:
+        stopped.append(pauses[-1])
         if self.then == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.then != "hold":
             os.kill(os.getpid(), signal.SIGINT)
-        while not pauses[-1].requested:
+        while not stopped[0].requested:
             await asyncio.sleep(0.01)
         if self.then == "interrupt twice":
             os.kill(os.getpid(), signal.SIGINT)

@@ -252,3 +252,8 @@ def test_progress_is_one_line() -> None:
     assert (
         str(progress) == "vet: 4 of 8 done (8 in: 3 kept, 1 rejected, 0 failed, 4 pending), about 20 s left"
     )
+
+
+def test_nothing_is_projected_from_one_item() -> None:
+    progress = Progress("vet", 1, 15, 1, Ledger(kept=1, pending=14), 60.0)
+    assert str(progress) == "vet: 1 of 15 done (15 in: 1 kept, 0 rejected, 0 failed, 14 pending)"
