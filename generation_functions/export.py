@@ -315,17 +315,21 @@ def _short(text: str) -> str:
 # The calls as a dataset
 
 
-def calls(folder: Path, store: Store) -> Files:
+def calls(folder: Path, *stores: Store) -> Files:
     """Write every usable answer as a chat row, and each unusable one beside the usable one that came after it.
 
-    Gives the files by their name; one without rows is not there.
+    Gives the files by their name; one without rows is not there. One store remembers what they were written from;
+    several, those of a run's shards, do not.
     """
-    chats = ((CALLS, line(_chat(call))) for call in store.answered())
-    preferences = ((PREFERENCES, line(_preference(*found))) for found in store.preferred())
+    chats = ((CALLS, line(_chat(call))) for store in stores for call in store.answered())
+    preferences = (
+        (PREFERENCES, line(_preference(*found))) for store in stores for found in store.preferred()
+    )
     names = (CALLS, PREFERENCES)
-    stamp = content_key(LINES, store.last_call)
     files = [folder / name for name in names]
-    write_once(store, "calls", stamp, files, lambda: write_together(folder, names, chain(chats, preferences)))
+    only = stores[0] if len(stores) == 1 else None
+    stamp = content_key(LINES, only.last_call) if only else ""
+    write_once(only, "calls", stamp, files, lambda: write_together(folder, names, chain(chats, preferences)))
     return Files({file.name: file for file in files if file.is_file()})
 
 

@@ -20,6 +20,7 @@ from .batch import Files
 from .errors import RunError
 from .records import Conversation, Pair, chunk_of
 from .shard import shards_of
+from .store import Store
 from .workbench import STEPS, Workbench
 
 
@@ -58,7 +59,9 @@ def merge(config_file: str | Path, run: str, changes: Iterable[str] = ()) -> Mer
         if not (pairs if config["SKIP.CONVERSATION_GENERATION"] else made):
             raise RunError(f"the {len(parts)} shards of {folder} have nothing to export yet; status says why")
         files = export.datasets(folder / "export", config, chunks, pairs, made)
-    return Merged(files, (*pending, *notes))
+        stores = [opened.enter_context(Store(part.folder, readonly=True)) for part in parts]
+        calls = export.calls(folder / "export", *stores)
+    return Merged(Files({**files, **calls}), (*pending, *notes))
 
 
 def _without_repeats(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from house import SAMPLE, command, copy_of_project, datasets
+from house import SAMPLE, command, copy_of_project, datasets, exported
 from scripted import chunk
 
 from generation_functions.errors import ConfigError, RunError
@@ -51,6 +51,12 @@ def test_two_processes_make_what_one_makes(tmp_path: Path) -> None:
     merged = command(project, "export", "--run", "big", "--merge", *SAMPLE)
     assert merged.returncode == 0, merged.stderr
     assert datasets(project, "big") == datasets(project, "whole")
+    big, one = exported(project, "big"), exported(project, "whole")
+    assert set(big) == set(one)
+    for name in set(one) - set(
+        datasets(project, "whole")
+    ):  # those of calls stand in the order of their shards
+        assert sorted(big[name].splitlines()) == sorted(one[name].splitlines()), name
 
 
 def test_a_shard_that_is_not_done_is_said(tmp_path: Path) -> None:
