@@ -4,10 +4,10 @@
 
 The first part makes a run of so many calls with the sample engine, opens it in a new process and runs every step and
 the export again, so that nothing is left to do. The second writes the items of a run of so many pairs into its store,
-without models: 20 pairs a chunk, each with the verdicts of the three checks on it. Another process then runs the steps
-up to `distinct`, which writes their readable files, and a third does so once more. All show seconds and the most
-memory that the process had ("peak RSS") after each step. `--calls 0` and `--pairs 0` leave a part out; a folder that
-is named is kept, and what is there already is not made again.
+without models: 20 pairs a chunk, each with the verdicts of the three checks on it, and a conversation of each four.
+Another process then runs every step and the export, which writes their files, and a third does so once more. All show
+seconds and the most memory that the process had ("peak RSS") after each step. `--calls 0` and `--pairs 0` leave a
+part out; a folder that is named is kept, and what is there already is not made again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from pathlib import Path
 from fault_storm import CHUNK_SIZE, ROOT, write_texts
 
 from generation_functions import STEPS, Chunk, Pair, Workbench
+from generation_functions.conversations import groups
 from generation_functions.questions import CHECKS
-from generation_functions.records import Outcome, Verdict, Vote
+from generation_functions.records import Cast, Conversation, Group, Outcome, Turn, Verdict, Vote
 from generation_functions.step import row_of
 from generation_functions.store import Store
 
@@ -53,8 +54,8 @@ def main() -> None:
             opened(folder / "calls", "export", f"{calls:,} finished calls")
         if chosen.pairs:
             make_pairs(folder / "pairs", chosen.pairs)
-            opened(folder / "pairs", "distinct", f"{chosen.pairs:,} pairs, whose readable files are written")
-            opened(folder / "pairs", "distinct", f"{chosen.pairs:,} pairs, again")
+            opened(folder / "pairs", "export", f"{chosen.pairs:,} pairs, whose files are written")
+            opened(folder / "pairs", "export", f"{chosen.pairs:,} pairs, again")
 
 
 def open_run(folder: Path, settings: Sequence[str] = ()) -> Workbench:
@@ -128,6 +129,14 @@ def make_pairs(folder: Path, pairs: int) -> None:
             step = bench._made_step(name, lambda record, ask: None, False)  # type: ignore[arg-type,return-value]
             for record, outcome in outcomes(name, chunks):
                 bench._store.put_item(name, row_of(step, record, outcome))
+        arrangements = bench.config["SYSTEM.REARRANGEMENTS_TO_TAKE"]
+        for name, inputs, record_of in (
+            ("cast", lambda: groups(bench._at_rest("distinct").passing, arrangements), cast_of),
+            ("converse", lambda: bench._at_rest("cast").passing, conversation_of),
+        ):
+            step = bench._made_step(name, lambda record, ask: None, False)  # type: ignore[arg-type,return-value]
+            for record in inputs():
+                bench._store.put_item(name, row_of(step, record, Outcome("kept", (record_of(record),))))
     (folder / "settings.json").write_text(json.dumps(MANY))
     print(f"made in {time.monotonic() - began:.0f} s", flush=True)
 
@@ -160,6 +169,22 @@ def pairs_of(chunk: Chunk, number: int) -> tuple[Pair, ...]:
         )
         for n in range(PAIRS_PER_CHUNK)
     )
+
+
+def cast_of(group: Group) -> Cast:
+    """As long as those that models write: a card of 600 characters, a scenario of 300."""
+    card = "Ada kept the ferry for thirty years and says what she has seen, no more and no less. " * 7
+    scenario = "On the landing, before the first boat, Ben asks what the old records say of the river. " * 3
+    return Cast(
+        group, "Ada", "Ben", card, scenario, "Ben asks; Ada answers each question from what she knows."
+    )
+
+
+def conversation_of(cast: Cast) -> Conversation:
+    said = [(cast.asker, pair.question) for pair in cast.group.pairs]
+    answers = [(cast.answerer, pair.answer) for pair in cast.group.pairs]
+    turns = [Turn(*turn) for both in zip(said, answers, strict=True) for turn in both]
+    return Conversation(cast, tuple(turns))
 
 
 VERDICTS = tuple(
