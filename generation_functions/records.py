@@ -265,6 +265,8 @@ class Outcome:
 class Act:
     """What a person did to the record with key `key` that `step` made: edit (with `changes`), accept, reject,
     ...
+
+    `at` is when, in seconds since 1970.
     """
 
     step: str
@@ -272,6 +274,7 @@ class Act:
     kind: Literal["edit", "accept", "reject", "flag", "undo"]
     changes: tuple[tuple[str, str], ...] = ()
     number: int = 0
+    at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from typing import Any
 
 from .database import Log, hold, opened
 from .engine import Completion, Message
+from .errors import RunError
 from .records import Act, Status
 
 
@@ -107,11 +108,23 @@ class Found:
     made: tuple[str, ...] | None
 
 
+def standing(acts: Iterable[Act]) -> list[Act]:
+    """Those that no undo took back: it takes back the last one on its record."""
+    left: list[Act] = []
+    for act in acts:
+        if act.kind != "undo":
+            left.append(act)
+        elif last := next((a for a in reversed(left) if a.key == act.key), None):
+            left.remove(last)
+    return left
+
+
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """What people's acts come to, by the key of the record that they were about.
 
-    `edits` has the changed fields; `ruling` is "accept" or "reject"; an undone act is as if it had not been.
+    `edits` has the changed fields; `ruling` is "accept" or "reject"; a second flag takes the first back; an undone act
+    is as if it had not been.
     """
 
     edits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -124,22 +137,14 @@ class Overlay:
 
     @classmethod
     def of(cls, acts: list[Act]) -> Overlay:
-        standing: list[Act] = []
-        for act in acts:
-            if act.kind != "undo":
-                standing.append(act)
-                continue
-            last = next((a for a in reversed(standing) if a.key == act.key), None)
-            if last:
-                standing.remove(last)
         edits: dict[str, dict[str, str]] = {}
         ruling: dict[str, str] = {}
-        flags = set()
-        for act in standing:
+        flags: set[str] = set()
+        for act in standing(acts):
             if act.kind == "edit":
                 edits.setdefault(act.key, {}).update(act.changes)
             elif act.kind == "flag":
-                flags.add(act.key)
+                flags ^= {act.key}
             else:
                 ruling[act.key] = act.kind
         return cls(edits, ruling, frozenset(flags))
@@ -288,22 +293,24 @@ class Store:
 
     # Acts
 
-    def acts(self) -> list[Act]:
-        rows = self._rows("select step, key, kind, changes, number from acts order by number")
+    def acts(self, after: int = 0) -> list[Act]:
+        """What people did, in its order; what came after the act with that number."""
+        query = "select step, key, kind, changes, number, at from acts where number > ? order by number"
         return [
-            Act(step, key, kind, tuple(map(tuple, json.loads(changes))), number)
-            for step, key, kind, changes, number in rows
+            Act(step, key, kind, tuple(map(tuple, json.loads(changes))), number, at)
+            for step, key, kind, changes, number, at in self._rows(query, (after,))
         ]
 
     def add_act(self, act: Act) -> Act:
         """Keep an act, on the disk when this returns; gives it back with its number."""
+        now = time.time()
         number = self._write(
             "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)",
-            (act.step, act.key, act.kind, _json(act.changes), time.time()),
+            (act.step, act.key, act.kind, _json(act.changes), now),
         )
         if self._log is not None:
             self._log.sync()
-        return replace(act, number=number)
+        return replace(act, number=number, at=now)
 
     def overlay(self, step: str) -> Overlay:
         """What people did to the records that `step` made."""
@@ -364,6 +371,8 @@ class Store:
     def _write(self, query: str, values: tuple[Any, ...]) -> int:
         """Commit one change; gives the number of the row that it made."""
         with self._lock:
+            if not self._is_open:
+                raise RunError(f"{self.folder} was closed; run the set-up cell to open it again")
             number = self._db.execute(query, values).lastrowid
         if self._log is not None:
             self._log.wrote()

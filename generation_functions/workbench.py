@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from . import acts, checks, config, conversations, cuts, export, prompts, questions, report, text
@@ -29,10 +29,14 @@ from .models import ROLES, Models, Role, about
 from .plans import PLANS, STEPS
 from .purse import Purse
 from .records import Act, Ledger, Outcome, Pair, chunk_of, content_key
+from .review import Review
 from .shard import Shard
 from .stage import Ask
 from .step import Pause, Progress, Step, at_rest, carry_out
 from .store import Origin, Overlay, Store
+
+if TYPE_CHECKING:
+    from .widgets.review import ReviewWidget
 
 Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
 
@@ -283,6 +287,20 @@ class Workbench:
         return lines
 
     # Acts of people
+
+    def review(self, batch: Batch | str) -> ReviewWidget:
+        """A view of all that a step made, to rule on and to correct; of the batch's step whole, or of a step by name.
+
+        Every act is on the disk when the view says so. What stands on it is done anew when its step is run again.
+        Raises RunError for a step without records that can be ruled on.
+        """
+        from .widgets.review import ReviewWidget  # not for those who never look: it takes a third of a second
+
+        name = batch if isinstance(batch, str) else batch.name
+        if name not in STEPS:
+            raise RunError(f"{name} is no step; the steps are {', '.join(STEPS)}")
+        whole = batch if isinstance(batch, Batch) and isinstance(batch.items, Items) else None
+        return ReviewWidget(Review(whole or self._batches.get(name) or self._at_rest(name), self._store))
 
     def edit(self, record: Any, **changes: str) -> Act:
         """Change a record by hand: a pair's question and answer, a cast's card, scenario and plan, a conversation's

@@ -403,5 +403,5 @@ def test_a_closed_run_can_still_be_read(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.put_item("vet", Row("k", "kept", "", [], [], "m"))
     assert store.found("vet", ["k"])["k"].status == "kept"
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+    with pytest.raises(RunError, match="was closed; run the set-up cell"):
         store.add_act(Act("vet", "k", "accept"))

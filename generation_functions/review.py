@@ -1,0 +1,330 @@
+"""The records of a step one by one, for a person to look at and to rule on: the kernel's side of the review view.
+
+    review = Review(vetted, store)
+    review.handle({"op": "page", "offset": 0, "limit": 50, "find": {"status": "rejected"}, "sort": "disagreement"})
+    # {"rows": [{"n": 12, "title": "Why is ...?", "status": "rejected", "votes": [5, 1, 0], ...}], "total": 11, ...}
+    review.handle({"op": "act", "n": 12, "kind": "edit", "changes": {"answer": "..."}, "version": 0})
+    # {"saved": {"number": 4, "kind": "edit"}, "item": {...}, "counts": {...}}
+
+A row is a record that the step made, or an input of which it has made nothing. Every message is JSON-able, in and out,
+and answered at any time from any thread. An act is on the disk when its answer comes; one on something that has changed
+since it was seen is refused. It knows nothing of widgets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from . import acts, detail
+from .batch import Batch
+from .errors import RunError, WorkbenchError
+from .items import Item, Items, edited
+from .lookup import Index
+from .records import Act
+from .store import Overlay, Store, standing
+
+PAGE = 50  # rows
+AT_ONCE = 2_000  # rows that are looked through before the first answer; more are in the background
+NOTHING = array("I", [2**32 - 1])[0]  # the record of a row that has none
+
+STATUSES = ("pending", "kept", "rejected", "failed")
+RULED = {"accept": "accepted", "reject": "rejected"}
+
+Reply = dict[str, Any]
+Message = Mapping[str, Any]
+
+
+class Review:
+    """A step's records and what people do to them; `changed` is called when other messages' answers are out of date.
+
+    The batch is the step's whole one. Raises RunError for a step whose records nobody can rule on.
+    """
+
+    def __init__(self, batch: Batch, store: Store) -> None:
+        if not isinstance(batch.items, Items) or batch.name in NOT_HERE:
+            raise RunError(NOT_HERE.get(batch.name, f"{batch.name} is not the whole batch of its step"))
+        self.batch, self._store = batch, store
+        self.changed: Callable[[], None] = lambda: None
+        self._items: Items = batch.items
+        self._lock = threading.RLock()
+        self._item_of, self._record_of = _rows(self._items)
+        self._places: dict[str, list[int]] = {}
+        for n in range(len(self)):
+            self._places.setdefault(self._key(n), []).append(n)
+        self._acts: list[Act] = []
+        self._overlay = Overlay()
+        self._versions: dict[str, int] = {}
+        self._last_act = 0
+        self._status = [self._status_of(n) for n in range(len(self))]
+        self._found: tuple[Any, list[int]] = ((), [])
+        self._index = Index(len(self), self._seen)
+        self._take_acts()
+        if len(self) <= AT_ONCE:
+            self._index.build()
+        else:
+            threading.Thread(target=self._build, name="gristmill-review", daemon=True).start()
+
+    def __len__(self) -> int:
+        return len(self._item_of)
+
+    def handle(self, message: Message) -> Reply:
+        """The answer to a message of the view: what it asked for, `refused`, or `error` with one line."""
+        try:
+            answer = self._OPS[message["op"]]
+            with self._lock:
+                if not self._store.readonly:
+                    self._take_acts()
+                return answer(self, message)
+        except WorkbenchError as error:
+            return {"error": str(error)}
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            return {"error": f"the view asked for what there is not: {type(error).__name__}: {error}"}
+
+    # What can be asked
+
+    def _open(self, message: Message) -> Reply:
+        editable = any(acts.editable(record) for record in self._items.made[:1])
+        can = [] if self._store.readonly else ["accept", "reject", "flag", *["edit"] * editable, "undo"]
+        return {
+            "step": self.batch.name,
+            "what": detail.what(self._items.made[:1]),
+            "can": can,
+            "page": PAGE,
+            "notes": list(self.batch.notes),
+        }
+
+    def _page(self, message: Message) -> Reply:
+        """Later pages are of the list as the first one had it, so that acting on its rows moves no other."""
+        offset, asked = int(message["offset"]), (dict(message["find"]), message["sort"])
+        if offset == 0 or self._found[0] != asked:
+            self._found = (asked, self._matching(*asked))
+        matching = self._found[1]
+        rows = [self._row(n) for n in matching[offset : offset + int(message["limit"])]]
+        return {"rows": rows, "offset": offset, "total": len(matching), "counts": self.counts()}
+
+    def _facets(self, message: Message) -> Reply:
+        self._index.wait()
+        return self._index.facets()
+
+    def _item(self, message: Message) -> Reply:
+        return {"item": self._whole(self._n(message))}
+
+    def _act(self, message: Message) -> Reply:
+        n, kind = self._n(message), message["kind"]
+        if message["version"] != self._version(n):
+            return self._refused(n, "it has been changed elsewhere since you saw it")
+        if kind == "undo" and not self._standing(self._key(n)):
+            return self._refused(n, "nothing has been done to it that could be undone")
+        saved = self._saved(n, kind, message.get("changes") or {})
+        return {**saved, "item": self._whole(n), "counts": self.counts()}
+
+    def _undo(self, message: Message) -> Reply:
+        """The last act that stands is taken back, whoever did it and when."""
+        left = [act for act in standing(self._acts) if act.key in self._places]
+        if not left:
+            return {"refused": "there is nothing to undo"}
+        n = self._places[left[-1].key][0]
+        return {**self._saved(n, "undo", {}), "n": n, "item": self._whole(n), "counts": self.counts()}
+
+    def _bulk(self, message: Message) -> Reply:
+        matching = self._matching(dict(message["find"]), "order")
+        wanted = [n for n in matching if self._has_record(n)]
+        if len(matching) != message["count"]:
+            refusal = f"{len(matching)} match now, not {message['count']}"
+            return {"refused": refusal, "counts": self.counts()}
+        done = 0
+        for key in dict.fromkeys(self._key(n) for n in wanted):
+            if message["kind"] != "flag" or key not in self._overlay.flags:
+                self._store.add_act(self._made(key, message["kind"]))
+                done += 1
+        self._take_acts()
+        return {"saved": {"kind": message["kind"], "count": done}, "counts": self.counts()}
+
+    _OPS: Mapping[str, Callable[[Review, Message], Reply]] = {
+        "open": _open,
+        "page": _page,
+        "facets": _facets,
+        "item": _item,
+        "act": _act,
+        "undo": _undo,
+        "bulk": _bulk,
+    }
+
+    # What people did
+
+    def _saved(self, n: int, kind: str, changes: Mapping[str, str]) -> Reply:
+        if not self._has_record(n):
+            raise RunError(f"this one is {self._status[n]}: {self.batch.name} has made nothing of it yet")
+        own = acts.checked(self._record(n), changes) if kind == "edit" else ()
+        act = self._store.add_act(self._made(self._key(n), kind, own))
+        self._take_acts()
+        return {"saved": {"number": act.number, "kind": kind}}
+
+    def _made(self, key: str, kind: str, changes: tuple[tuple[str, str], ...] = ()) -> Act:
+        if kind not in ("accept", "reject", "flag", "edit", "undo"):
+            raise RunError(f"{kind} is no act")
+        return Act(self.batch.name, key, kind, changes)  # type: ignore[arg-type]
+
+    def _refused(self, n: int, why: str) -> Reply:
+        return {"refused": why, "item": self._whole(n), "counts": self.counts()}
+
+    def _take_acts(self) -> None:
+        """Look at the acts that came since the last look, from here or from elsewhere."""
+        new = [act for act in self._store.acts(self._last_act) if act.step == self.batch.name]
+        if not new:
+            return
+        self._last_act = new[-1].number
+        self._acts += new
+        self._overlay = Overlay.of(self._acts)
+        for act in new:
+            self._versions[act.key] = act.number
+            for n in self._places.get(act.key, ()):
+                self._status[n] = self._status_of(n)
+                self._index.look_again(n)
+
+    def counts(self) -> dict[str, int]:
+        statuses = Counter(self._status)
+        return {
+            "all": len(self),
+            **{status: statuses[status] for status in STATUSES},
+            "edited": self._here(self._overlay.edits),
+            "flagged": self._here(self._overlay.flags),
+            "split": self._index.split,
+        }
+
+    def _here(self, keys: Sequence[str] | Any) -> int:
+        return sum(len(self._places.get(key, ())) for key in keys)
+
+    def _standing(self, key: str) -> list[Act]:
+        return standing([act for act in self._acts if act.key == key])
+
+    # Rows
+
+    def _n(self, message: Message) -> int:
+        n = int(message["n"])
+        if not 0 <= n < len(self):
+            raise IndexError(n)
+        return n
+
+    def _has_record(self, n: int) -> bool:
+        return self._record_of[n] != NOTHING and self._status[n] in ("kept", "rejected")
+
+    def _key(self, n: int) -> str:
+        record = self._record_of[n]
+        return (
+            self._items.inputs.keys[self._item_of[n]] if record == NOTHING else self._items.made.keys[record]
+        )
+
+    def _record(self, n: int) -> Any:
+        """The record as it was generated; the input where nothing was."""
+        record = self._record_of[n]
+        return self._items.inputs[self._item_of[n]] if record == NOTHING else self._items.made[record]
+
+    def _version(self, n: int) -> int:
+        return self._versions.get(self._key(n), 0)
+
+    def _status_of(self, n: int) -> str:
+        status = self._items.statuses[self._item_of[n]]
+        if status in ("failed", "pending") or self._record_of[n] == NOTHING:
+            return status
+        key = self._key(n)
+        ruling = self._overlay.ruling.get(key)
+        stays = ruling == "accept" or (ruling is None and (status == "kept" or key in self._overlay.edits))
+        return "kept" if stays else "rejected"
+
+    def _row(self, n: int) -> Reply:
+        key = self._key(n)
+        item = self._items[self._item_of[n]]
+        marks = ["edited"] * (key in self._overlay.edits)
+        marks += [RULED[ruling] for ruling in [self._overlay.ruling.get(key)] if ruling]
+        marks += ["flagged"] * (key in self._overlay.flags) + ["older"] * item.older
+        return {
+            "n": n,
+            "title": detail.shown(detail.title(edited(self._record(n), self._overlay)), detail.TITLE),
+            "status": self._status[n],
+            "marks": marks,
+            "votes": detail.votes(item.outcome.verdicts),
+            "version": self._version(n),
+        }
+
+    def _whole(self, n: int) -> Reply:
+        item, record, key = self._items[self._item_of[n]], self._record(n), self._key(n)
+        stands = edited(record, self._overlay)
+        now, voted_on = self._overlay.edits.get(key), self.batch.overlay.edits.get(key)
+        stale = "edited since it was voted on: run the step again for votes on the text as it is now"
+        reasons = [item.outcome.reason, stale if now != voted_on and item.outcome.verdicts else ""]
+        return {
+            **self._row(n),
+            "key": key,
+            "reason": detail.shown("; ".join(filter(None, reasons))),
+            "fields": detail.fields(record, stands, made=self._has_record(n)),
+            "texts": [detail.text(stands)],
+            "beside": detail.beside(record),
+            "verdicts": [detail.verdict(verdict) for verdict in item.outcome.verdicts],
+            "history": self._history(key),
+        }
+
+    def _history(self, key: str) -> list[Reply]:
+        own = [act for act in self._acts if act.key == key]
+        stands = {act.number for act in standing(own)}
+        return [
+            {
+                "number": act.number,
+                "kind": act.kind,
+                "when": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(act.at)),
+                "what": ", ".join(name for name, _ in act.changes),
+                "stands": act.number in stands,
+            }
+            for act in own
+        ]
+
+    # Finding
+
+    def _seen(self, n: int) -> tuple[Item, Any]:
+        """What the index looks at of a row."""
+        return self._items[self._item_of[n]], edited(self._record(n), self._overlay)
+
+    def _build(self) -> None:
+        self._index.build()
+        self.changed()
+
+    def _matching(self, find: Mapping[str, str], sort: str) -> list[int]:
+        rows: Iterator[int] | range = range(len(self))
+        status = find.get("status") or "all"
+        if status in STATUSES:
+            rows = [n for n in rows if self._status[n] == status]  # type: ignore[assignment]
+        elif status in ("edited", "flagged"):
+            keys = self._overlay.edits if status == "edited" else self._overlay.flags
+            rows = sorted(n for key in keys for n in self._places.get(key, ()))  # type: ignore[assignment]
+        elif status not in ("all", "split"):
+            raise RunError(f"there is no status {status!r}")
+        wanted = {name: find[name] for name in ("check", "source", "reason", "text") if find.get(name)}
+        if wanted or status == "split" or sort == "disagreement":
+            self._index.wait()
+            rows = self._index.matching(rows, wanted, split=status == "split")  # type: ignore[assignment]
+        if sort == "disagreement":
+            return sorted(rows, key=self._index.disagreement)
+        return list(rows)
+
+
+NOT_HERE = {
+    "chunks": "chunks are ruled on where they are judged: wb.review(wb.judge())",
+    "distinct": "the pairs of distinct are ruled on where they come from: wb.review(wb.standalone())",
+}
+
+
+def _rows(items: Items) -> tuple[array[int], array[int]]:
+    """Of each row the place of its item, and that of its record among all that were made."""
+    item_of, record_of = array("I"), array("I")
+    begin = 0
+    for place, end in enumerate(items.ends):
+        for record in range(begin, end) if end > begin else (NOTHING,):
+            item_of.append(place)
+            record_of.append(record)
+        begin = end
+    return item_of, record_of
