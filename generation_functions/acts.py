@@ -1,7 +1,7 @@
-"""A hand-edited readable file taken back as acts.
+"""What people change in files, taken back as acts.
 
-A line is matched by its `id` with the record that the run has; a changed text becomes an edit, a changed
-`status` an acceptance or a rejection:
+A row, a line of JSON or of a spreadsheet, is matched by its `id` with the record that the run has; a changed text
+becomes an edit, a changed `status` an acceptance or a rejection:
 
     {"id": "9e41c07b21d65f3a", "status": "kept", "question": "...", "answer": "In 1869, not in 1870.", ...}
 """
@@ -9,34 +9,24 @@ A line is matched by its `id` with the record that the run has; a changed text b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import export
+from . import export, spreadsheet
 from .batch import Batch
 from .errors import ConfigError, RunError
 from .items import Item, edited, holding
-from .records import Act, Cast, Conversation, Pair
-from .store import Overlay
+from .records import Act
+from .store import Overlay, Store
 
-
-def editable(record: Any) -> tuple[str, ...]:
-    """The fields of a record that a person may edit."""
-    match record:
-        case Pair():
-            return ("question", "answer")
-        case Cast():
-            return ("card", "scenario", "plan")
-        case Conversation(turns=turns):
-            return tuple(f"turn {n}" for n in range(1, len(turns) + 1))
-    return ()
+Row = Mapping[str, Any]
 
 
 def checked(record: Any, changes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The changes as an act holds them. Raises ConfigError for those that a record cannot take."""
-    allowed = editable(record)
+    allowed = export.editable(record)
     for name, text in changes.items():
         if name not in allowed:
             what = type(record).__name__.lower()
@@ -45,7 +35,12 @@ def checked(record: Any, changes: Mapping[str, Any]) -> tuple[tuple[str, str], .
             raise ConfigError(f"{name} must be a text that is not empty; to be rid of a record, reject it")
     if not changes:
         raise ConfigError(f"an edit names what it changes: {', '.join(allowed)}")
-    return tuple(changes.items())
+    return tuple((name, _storable(text)) for name, text in changes.items())
+
+
+def _storable(text: str) -> str:
+    """Without NUL and half characters, which a model cannot be told and no file can hold."""
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +88,72 @@ def _places(record: Any, batch: Batch, now: Overlay) -> Iterator[Place]:
                 yield Place(batch.name, own.key, rejected, own.key in now.keys)
 
 
-def read_acts(file: Path, batch: Batch) -> list[Act]:
-    """What the file says differently from the batch.
+def take_back(file: Path, store: Store, batch_of: Callable[[str], Batch]) -> list[Act]:
+    """Keep what a person changed in the file as acts; all of it, or nothing and a RunError."""
+    if file.suffix.lower() == ".csv":
+        step, rows = spreadsheet.read(file)
+    else:
+        step = next((name for name, own in export.FILES.items() if own == file.name), "")
+        rows = rows_of_lines(file) if step in STEPS else []
+    if step not in STEPS:
+        names = ", ".join(export.FILES[name] for name in STEPS)
+        raise RunError(f"{file.name} is none of the files that can be taken back: {names}, or one of to_csv")
+    state = f"taken back {file.name}"
+    taken = read_acts(file, rows, batch_of(step), json.loads(store.state(state) or "{}"))
+    acts = [store.add_act(act) for act in taken.acts]
+    store.set_state(state, json.dumps(taken.agreed))
+    return acts
 
-    Raises RunError for the first line that cannot be taken back.
+
+STEPS = tuple(export.FILES)[1:]  # chunks are ruled on where they are judged
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a file comes to: its acts, and by each changed row's id and `stood` a key of what it now agrees with."""
+
+    acts: list[Act]
+    agreed: dict[str, str]
+
+
+def read_acts(file: Path, rows: Sequence[tuple[int, Row]], batch: Batch, agreed: Mapping[str, str]) -> Taken:
+    """What the rows, each with its number in the file, say differently from the batch.
+
+    A row that says what it said when the file was written, or what was `agreed` when it was last taken back, is left
+    alone, whatever has become of its record since. Raises RunError for the first row that cannot be taken back, also
+    for one whose record was changed meanwhile.
     """
     left: dict[str, list[tuple[Any, Item]]] = {}
     for item in batch.items:
         for record in item.outcome.records or (item.input,):
             left.setdefault(record.key, []).append((record, item))
-    found = []
-    for number, row in _rows(file):
+    taken = Taken([], dict(agreed))
+    for number, row in rows:
         same = left.get(row["id"])
         if not same:
             raise RunError(
                 f"{file}:{number}: {row['id']} is no record of this run any more; nothing was taken back"
             )
         record, item = same.pop(0) if len(same) > 1 else same[0]  # two pairs in the same words have one key
+        name = f"{row['id']} {row.get('stood')}"
         try:
-            found += _acts(batch.name, row, record, item, batch.overlay)
-        except ConfigError as error:
+            found = _acts(batch.name, row, record, item, batch.overlay, agreed.get(name) or row.get("stood"))
+            says = export.stood(row.get("status"), export.editable(record), row)
+        except (ConfigError, RunError) as error:
             raise RunError(f"{file}:{number}: {error}; nothing was taken back") from None
-    return found
+        taken.acts.extend(found)
+        if found:
+            taken.agreed[name] = says
+    return taken
 
 
-def _rows(file: Path) -> list[tuple[int, Mapping[str, Any]]]:
+def rows_of_lines(file: Path) -> list[tuple[int, Row]]:
+    """The rows of a file of JSON lines. Raises RunError for a line that is none of ours."""
     try:
         lines = file.read_text(encoding="utf-8").split("\n")  # texts hold other line ends, such as U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{file} cannot be read: {error}") from None
-    rows: list[tuple[int, Mapping[str, Any]]] = []
+    rows: list[tuple[int, Row]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -136,16 +167,28 @@ def _rows(file: Path) -> list[tuple[int, Mapping[str, Any]]]:
     return rows
 
 
-def _acts(step: str, row: Mapping[str, Any], record: Any, item: Item, overlay: Overlay) -> list[Act]:
-    stands = edited(record, overlay)
-    was, now = _flat(export.fields_of(stands)), _flat(row)
+def _acts(step: str, row: Row, record: Any, item: Item, overlay: Overlay, base: str | None) -> list[Act]:
+    """`base` is a key of what the row was made from, None where nobody knows."""
+    stands, before = edited(record, overlay), export.status_of(record, item, overlay)
+    was, now = export.flat(export.fields_of(stands)), export.flat(row)
+    names, after = export.editable(record), row.get("status", before)
     if gone := [name for name in was if name.startswith("turn ") and name not in now]:
         raise ConfigError(f"{gone[0]} is gone; a turn can be changed, not taken out")
-    ours = [name for name in now if name in was or name.startswith("turn ")]  # the rest is no content
-    changes = {name: now[name] for name in ours if now[name] != was.get(name)}
+    ours = [name for name in now if name in was or (name.startswith("turn ") and now[name])]
+    changes = {name: now[name] for name in ours if not _same(now[name], was.get(name))}
+    if base == export.stood(after, names, now):
+        changes = {name: text for name, text in changes.items() if name not in names}
+        after = before
+    elif (changes or after != before) and base not in (None, export.stood(before, names, was)):
+        raise RunError(
+            "this one has been changed in the run since the file was written; write it anew to see how"
+        )
+    for name, text in changes.items():
+        if len(str(text)) == spreadsheet.LONGEST_CELL and was.get(name, "").startswith(text):
+            raise ConfigError(
+                f"{name} was cut by the program that wrote the file; edit this one with wb.edit"
+            )
     acts = [Act(step, record.key, "edit", checked(record, changes))] if changes else []
-    before = export.status_of(record, item, overlay)
-    after = row.get("status", before)
     if after != before:
         if after not in ("kept", "rejected"):
             raise ConfigError(f"status can be kept or rejected, not {after!r}")
@@ -155,9 +198,8 @@ def _acts(step: str, row: Mapping[str, Any], record: Any, item: Item, overlay: O
     return acts
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a line, a conversation's turns among them."""
-    turns = row.get("turns", {})
-    if not isinstance(turns, dict):
-        raise ConfigError('turns must look like {"turn 1": "...", "turn 2": "..."}')
-    return {**{name: value for name, value in row.items() if name != "turns"}, **turns}
+def _same(one: Any, other: Any) -> bool:
+    """Whether two contents of a field are the same, but for what a file cannot hold or writes in another way."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return bool(one == other)
+    return export.as_written(one) == export.as_written(other)

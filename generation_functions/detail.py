@@ -15,7 +15,7 @@ from typing import Any
 
 import regex
 
-from .acts import editable
+from .export import editable
 from .records import Cast, Conversation, Pair, Verdict, chunk_of, pairs_of
 
 TITLE = 160  # characters

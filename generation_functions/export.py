@@ -11,7 +11,7 @@ one, as all of them may be more than memory holds. It knows records, not engines
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from .batch import Batch, Files, plain
 from .config import Config
 from .conversations import ASSISTANT, USER
-from .errors import RunError
+from .errors import ConfigError, RunError
 from .files import line, write_once, write_together, write_whole
 from .items import Item, Records, edited
 from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn, content_key
@@ -37,7 +37,7 @@ FILES = {
     "cast": "multiturn_convs_info.jsonl",
     "converse": "multiturn_convs.jsonl",
 }
-LINES = 1  # the form of all lines; with another number every file is written anew
+LINES = 2  # the form of all lines; with another number every file is written anew
 FAILED = "failed.jsonl"
 CALLS, PREFERENCES = "calls.jsonl", "calls_preferences.jsonl"
 ALWAYS = (
@@ -57,22 +57,56 @@ Row = dict[str, Any]
 
 
 def readable(folder: Path, batch: Batch, store: Store | None = None) -> Path:
-    """The batch as JSON lines: `id` is the record's key, `status` and `reason` its item's. Gives the file.
+    """The batch as JSON lines: `id` is the record's key, `status` and `reason` its item's; `stood` tells a line that a
+    person changed from one that changed in the run since. Gives the file.
 
     A `store` remembers what the file was written from, so that it is left alone when nothing has changed.
     """
     file = folder / FILES[batch.name]
-    rows = (row for item in batch.items for row in _item_rows(item, batch.overlay))
+    rows = (row for item in batch.items for row in rows_of(item, batch.overlay))
     stamp = batch.stamp and content_key(LINES, batch.stamp)
     write_once(store, file.name, stamp, [file], lambda: write_whole(file, map(line, rows)))
     return file
 
 
-def _item_rows(item: Item, overlay: Overlay) -> Iterable[Row]:
+def rows_of(item: Item, overlay: Overlay) -> Iterator[Row]:
+    """A line for each of an item's records, or for its input where nothing was made of it."""
     for record in item.outcome.records or (item.input,):
-        status = status_of(record, item, overlay)
-        row = {"id": record.key, "status": status, "reason": item.outcome.reason}
-        yield {**row, **fields_of(edited(record, overlay)), **_verdicts(item)}
+        status, fields = status_of(record, item, overlay), fields_of(edited(record, overlay))
+        known = {"id": record.key, "status": status, "stood": stood(status, editable(record), fields)}
+        yield {**known, "reason": item.outcome.reason, **fields, **_verdicts(item)}
+
+
+def editable(record: Any) -> tuple[str, ...]:
+    """The fields of a record that a person may edit."""
+    match record:
+        case Pair():
+            return ("question", "answer")
+        case Cast():
+            return ("card", "scenario", "plan")
+        case Conversation(turns=turns):
+            return tuple(f"turn {n}" for n in range(1, len(turns) + 1))
+    return ()
+
+
+def stood(status: Any, names: Iterable[str], fields: Mapping[str, Any]) -> str:
+    """A key of all that a person may change of a record: its status and those fields, as files hold them."""
+    own = flat(fields)
+    return content_key(str(status), [as_written(str(own.get(name, ""))) for name in names])
+
+
+def as_written(text: str) -> str:
+    """The text as it comes back from a file that some program wrote anew."""
+    lines = text.replace("\0", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")
+    return lines.encode(errors="replace").decode()
+
+
+def flat(fields: Mapping[str, Any]) -> Row:
+    """The fields of a line, a conversation's turns among them. Raises ConfigError where these are no turns."""
+    turns = fields.get("turns", {})
+    if not isinstance(turns, dict):
+        raise ConfigError('turns must look like {"turn 1": "...", "turn 2": "..."}')
+    return {**{name: value for name, value in fields.items() if name != "turns"}, **turns}
 
 
 def status_of(record: Any, item: Item, overlay: Overlay) -> Status:

@@ -18,9 +18,11 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from . import acts, detail
+from . import acts, detail, export, spreadsheet
 from .batch import Batch
 from .errors import RunError, WorkbenchError
 from .items import Item, Items, edited
@@ -85,10 +87,15 @@ class Review:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             return {"error": f"the view asked for what there is not: {type(error).__name__}: {error}"}
 
+    def to_csv(self, file: str | Path) -> Path:
+        """All of the batch with the acts of this moment as a spreadsheet; Workbench.import_edits takes it back."""
+        overlay = self._store.overlay(self.batch.name)
+        return spreadsheet.write(Path(file), replace(self.batch, overlay=overlay))
+
     # What can be asked
 
     def _open(self, message: Message) -> Reply:
-        editable = any(acts.editable(record) for record in self._items.made[:1])
+        editable = any(export.editable(record) for record in self._items.made[:1])
         can = [] if self._store.readonly else ["accept", "reject", "flag", *["edit"] * editable, "undo"]
         return {
             "step": self.batch.name,

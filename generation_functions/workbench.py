@@ -322,17 +322,13 @@ class Workbench:
         return self._act(record, "undo")
 
     def import_edits(self, file: str | Path) -> list[Act]:
-        """Take a hand-edited readable file of this run back as acts: changed texts, and changed `status`.
+        """Take a file of this run that was changed by hand back as acts: changed texts, and changed `status`.
 
-        Raises RunError, before anything is kept, for a line that is not JSON or whose `id` the run does not
-        have.
+        It is a readable file of a step (.jsonl) or one that `review(...).to_csv` wrote. Raises RunError, before
+        anything is kept, for a row that cannot be read, whose `id` the run does not have, or that file and run both
+        changed.
         """
-        path = Path(file)
-        step = next((name for name, own in export.FILES.items() if own == path.name), None)
-        if step in (None, "chunks"):
-            names = ", ".join(list(export.FILES.values())[1:])
-            raise RunError(f"{path.name} is none of the files that can be taken back: {names}")
-        return [self._store.add_act(act) for act in acts.read_acts(path, self._at_rest(str(step)))]
+        return acts.take_back(Path(file), self._store, self._at_rest)
 
     def _act(self, record: Any, kind: Any, changes: tuple[tuple[str, str], ...] = ()) -> Act:
         place = acts.place_of(record, kind, self._batches, self._store.overlay)

@@ -34,6 +34,10 @@ class ReviewWidget(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"review of {self.review.batch.summary}"
 
+    def to_csv(self, file: str | Path) -> Path:
+        """See Review.to_csv."""
+        return self.review.to_csv(file)
+
     def _answer(self, widget: Any, message: Any, buffers: Any) -> None:
         if isinstance(message, dict):
             self.send({**self.review.handle(message), "req": message.get("req")})
