@@ -701,7 +701,7 @@ class Queue {
       this.focus();
     };
     return [
-      make("span", {}, `${capital(kind)} all ${number(count)} shown by this filter?`),
+      make("span", { class: "gm-ask" }, `${capital(kind)} all ${number(count)} shown by this filter?`),
       button(`${capital(kind)} ${number(count)}`, { "data-bulk": "confirm", class: "gm-strong" }, yes),
       button("Cancel", { "data-bulk": "cancel" }, no),
     ];
@@ -820,7 +820,7 @@ class FieldBlock {
     this.label = editable ? make("label", { for: attributes.id }) : make("span", { class: "gm-label" });
     this.about = said("span", "", { class: "gm-about" });
     this.state = make("div", { class: "gm-state" });
-    this.change = make("div");
+    this.change = make("div", { class: "gm-change" });
     const head = make("div", { class: "gm-fieldhead" }, this.label, this.about);
     this.root = make("div", { class: "gm-field" }, head, this.text, this.state, this.change);
   }
