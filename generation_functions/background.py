@@ -1,6 +1,6 @@
-"""Work in the background of a notebook cell: a loop of its own, short ticks, progress, the stop button.
+"""Work in the background of a notebook cell: a loop of its own, short ticks, the stop button.
 
-The cell's thread waits and shows; the loop's thread works. It knows nothing of steps beyond their progress.
+The cell's thread waits and shows; the loop's thread works. It knows nothing of steps.
 """
 
 from __future__ import annotations
@@ -9,22 +9,14 @@ import asyncio
 import concurrent.futures
 import signal
 import threading
-import time
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Coroutine
 from typing import Any
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display
-
 from .errors import Paused
-from .step import Pause, Progress
+from .step import Pause
 
 TICK_SECONDS = 0.2  # between two looks at the work: how long the stop button may take to be heard
-PROGRESS_SECONDS = 0.5  # between two changes of a cell's progress line
 CANCEL_SECONDS = 5.0  # that cancelled work has to let go before the cell ends without it
-
-Report = Callable[[Progress], None]
 
 
 class Background:
@@ -106,43 +98,3 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         for _ in range(3):  # what was told to end, connections as well, does so in the loop's next rounds
             loop.run_until_complete(asyncio.sleep(0))
         loop.close()
-
-
-class Latest:
-    """Hears of progress on the loop's thread and shows it on the cell's, with what `note` has to say meanwhile."""
-
-    def __init__(self, report: Report, note: Callable[[Progress], str] = lambda progress: "") -> None:
-        self._report, self._note = report, note
-        self._progress: Progress | None = None
-        self._shown: Progress | None = None
-
-    def hear(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def show(self) -> None:
-        if self._progress is None or not self._progress.total:
-            return
-        progress = replace(self._progress, note=self._note(self._progress))
-        if progress != self._shown:
-            self._shown = progress
-            self._report(progress)
-
-
-def display_progress() -> Report:
-    """Progress as one line of the running cell, at most twice a second; silent outside a notebook."""
-    shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return lambda progress: None
-    shown: dict[str, Any] = {"cell": None, "handle": None, "at": 0.0}
-
-    def report(progress: Progress) -> None:
-        now, cell = time.monotonic(), (shell.execution_count, progress.step)
-        line = {"text/plain": str(progress)}
-        if shown["cell"] != cell:
-            handle = display(line, raw=True, display_id=True)
-            shown.update(cell=cell, handle=handle, at=now)
-        elif now - shown["at"] >= PROGRESS_SECONDS or progress.done == progress.total:
-            shown["handle"].update(line, raw=True)
-            shown["at"] = now
-
-    return report

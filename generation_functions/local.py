@@ -68,6 +68,11 @@ class Local:
         """How many tokens its memory holds, of calls that are computed and of what is kept of others."""
         return self._child.cells if self._child else 0
 
+    @property
+    def memory(self) -> int:
+        """Bytes of main memory that the model's process has; 0 where there is none or nobody knows."""
+        return self._child.memory if self._child and not self._child.is_over else 0
+
     async def start(self) -> None:
         """Load the model unless it is loaded. Raises EngineError: no such file, not a model, no memory, a crash."""
         await self._running()
@@ -161,6 +166,14 @@ class _Child:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def memory(self) -> int:
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except OSError:  # not Linux, or just over
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. Raises EngineError."""

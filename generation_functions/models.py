@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,15 @@ Role = Literal["small", "large"]
 ROLES: tuple[Role, ...] = ("small", "large")
 
 WAITING = 4  # calls that may stand ready for each one in flight, so that a server never waits for the next
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """A model as it is now: `state` is "not loaded", "loading 40%", "loaded, 1,040 MiB; context 12000 tokens, ..."."""
+
+    role: str
+    name: str
+    state: str
 
 
 class Models:
@@ -85,7 +95,7 @@ class Models:
 
         Two local models are never in memory together. Raises EngineError.
         """
-        name = f"{self.name(role)} {self._address(role)}"
+        name = self._key(role)
         async with self._starting:
             if name not in self._engines:
                 if self._mode == "local":
@@ -99,6 +109,26 @@ class Models:
             if isinstance(engine, Api) and not before:
                 self._say(f"{self.name(role)} at {self._address(role)}: {engine.about}")
         return engine
+
+    @property
+    def states(self) -> list[ModelState]:
+        """Each role's model as it is now."""
+        roles = ROLES if self.name("small") != self.name("large") else ROLES[:1]
+        return [
+            ModelState(role if len(roles) > 1 else "model", self.name(role), self._state(role))
+            for role in roles
+        ]
+
+    def _state(self, role: Role) -> str:
+        engine = self._engines.get(self._key(role))
+        if isinstance(engine, Sample) or self._mode == "sample":
+            return "random answers, no model"
+        if isinstance(engine, Local) and engine.loaded:
+            memory = f", {engine.memory / 2**20:,.0f} MiB" if engine.memory else ""
+            return f"loaded{memory}; {engine.about}" if engine.about else f"loading {engine.loaded:.0%}"
+        if self.served:
+            return f"at {self._address(role)}{about(engine) if engine else ''}"
+        return "not loaded"
 
     @property
     def waiting(self) -> str:
@@ -178,6 +208,9 @@ class Models:
         finally:
             stop.set()  # when this was cancelled the thread goes on otherwise
             self._bringing = ""
+
+    def _key(self, role: Role) -> str:
+        return f"{self.name(role)} {self._address(role)}"
 
     def _address(self, role: Role) -> str:
         if self._mode in ("local", "sample"):

@@ -52,6 +52,7 @@ class Review:
             raise RunError(NOT_HERE.get(batch.name, f"{batch.name} is not the whole batch of its step"))
         self.batch, self._store = batch, store
         self.changed: Callable[[], None] = lambda: None
+        self.begin: Reply = {"find": {}, "n": None}
         self._items: Items = batch.items
         self._lock = threading.RLock()
         self._item_of, self._record_of = _rows(self._items)
@@ -87,6 +88,11 @@ class Review:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             return {"error": f"the view asked for what there is not: {type(error).__name__}: {error}"}
 
+    def place(self, find: Mapping[str, str], key: str = "") -> Reply:
+        """What a view is to begin with: a filter, and the row of that key where there is one."""
+        places = self._places.get(key, [])
+        return {"find": dict(find), "n": places[0] if places else None}
+
     def to_csv(self, file: str | Path) -> Path:
         """All of the batch with the acts of this moment as a spreadsheet; Workbench.import_edits takes it back."""
         overlay = self._store.overlay(self.batch.name)
@@ -103,6 +109,7 @@ class Review:
             "can": can,
             "page": PAGE,
             "notes": list(self.batch.notes),
+            "begin": self.begin,
         }
 
     def _page(self, message: Message) -> Reply:
@@ -111,6 +118,8 @@ class Review:
         if offset == 0 or self._found[0] != asked:
             self._found = (asked, self._matching(*asked))
         matching = self._found[1]
+        if message.get("around") in matching:
+            offset = matching.index(message["around"]) // int(message["limit"]) * int(message["limit"])
         rows = [self._row(n) for n in matching[offset : offset + int(message["limit"])]]
         return {"rows": rows, "offset": offset, "total": len(matching), "counts": self.counts()}
 

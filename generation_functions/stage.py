@@ -45,7 +45,10 @@ class Model:
 
 
 class Ask:
-    """Asks one model, and pays from the purse. `fresh` takes no answers of older prompts or models."""
+    """Asks one model, and pays from the purse; `hear` is told of every answer that was bought.
+
+    `fresh` takes no answers of older prompts or models.
+    """
 
     def __init__(
         self,
@@ -54,11 +57,12 @@ class Ask:
         store: Store,
         *,
         purse: Purse | None = None,
+        hear: Callable[[Completion], None] = lambda completion: None,
         fresh: bool = False,
     ) -> None:
         self.model, self.stages = model, stages
         self._store, self._fresh = store, fresh
-        self._purse = purse or Purse({})
+        self._purse, self._hear = purse or Purse({}), hear
         self._free = asyncio.Semaphore(model.at_once)
         self._asking: dict[tuple[str, str, int], asyncio.Future[Reading]] = {}
         self._origin = Origin()
@@ -157,6 +161,7 @@ class Ask:
         async with self._free:
             with self._purse.buying(self.model.name, request) as bill:
                 completion = await self._complete(request)
+                self._hear(completion)
                 return completion, bill(completion)
 
     def _read(self, stage: Stage, values: Values, completion: Completion, check: Check | None) -> Reading:

@@ -12,21 +12,24 @@ second cancels them. Nothing is loaded, asked or written at import.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import copy
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
-from . import acts, checks, config, conversations, cuts, export, prompts, questions, report, text
-from .background import Background, Latest, display_progress
+from . import acts, checks, config, conversations, cuts, dashboard, export, prompts, questions, report, text
+from .background import Background
 from .batch import Batch, Files, Shown
+from .dashboard import Board
 from .errors import ConfigError, Paused, RunError
 from .estimate import Used, estimate
 from .items import Item, Items, Records, each, edited, holding, records_of
 from .models import ROLES, Models, Role, about
 from .plans import PLANS, STEPS
+from .progress import Latest, Meter, display_progress, in_notebook
 from .purse import Purse
 from .records import Act, Ledger, Outcome, Pair, chunk_of, content_key
 from .review import Review
@@ -36,6 +39,7 @@ from .step import Pause, Progress, Step, at_rest, carry_out
 from .store import Origin, Overlay, Store
 
 if TYPE_CHECKING:
+    from .widgets.dashboard import Dashboard
     from .widgets.review import ReviewWidget
 
 Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
@@ -85,8 +89,10 @@ class Workbench:
             _OPEN[self.folder.resolve()] = self
         spent = sum(row["cost"] for row in self._store.usage())
         self._purse = Purse(self._models.prices, self.config["API.SPENDING_LIMIT"], spent)
+        self._meter = Meter()
         self._background = Background()
         self._batches: dict[str, Batch] = {}
+        self._dashboards: WeakSet[Dashboard] = WeakSet()
 
     @staticmethod
     def folder_of(config_file: str | Path, run: str, changes: Iterable[str] = ()) -> Path:
@@ -245,8 +251,39 @@ class Workbench:
 
     def status(self) -> list[Batch]:
         """Every step as it stands on disk, in the order of STEPS; nothing is done."""
-        self._batches.clear()
-        return [self._at_rest(name) for name in STEPS]
+        found: dict[str, Batch] = {}
+        looking = self._looking(found)
+        steps = [getattr(looking, name)() for name in STEPS]
+        self._batches = found
+        return steps
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The run at a glance: a dashboard that follows it in a notebook, a page where none runs, text elsewhere."""
+        board = self._board()
+        shown: dict[str, Any] = {"text/plain": dashboard.text(board), "text/html": dashboard.page(board)}
+        if in_notebook():
+            from .widgets.dashboard import Dashboard  # not for those who never look
+
+            live = Dashboard(self._page, self._shown)
+            self._dashboards.add(live)
+            shown |= live.box._repr_mimebundle_()
+        return shown
+
+    def _board(self) -> Board:
+        batches = [getattr(looking, name)() for looking in [self._looking({})] for name in STEPS]
+        mode = "assistant mode" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
+        notes = [note for batch in batches for note in batch.notes]
+        return Board(self.folder.name, mode, batches, self._store.usage(), self._models.states, notes)
+
+    def _page(self, thorough: bool) -> str:
+        """The dashboard's page; a thorough one reads items, which takes seconds in a large run."""
+        board = self._board()
+        return dashboard.html(board, dashboard.looked(board) if thorough else None)
+
+    def _shown(self, step: str, find: Mapping[str, str], key: str) -> ReviewWidget:
+        from .widgets.review import ReviewWidget
+
+        return ReviewWidget(Review(self._looking({})._at_rest(step), self._store), find, key)
 
     def ledger(self) -> Shown:
         """What became of every step's items, and what was bought for it."""
@@ -269,7 +306,7 @@ class Workbench:
 
     def _show_loading(self, role: Role) -> None:
         if note := self._models.loading:
-            self._report(Progress(f"{role} model", 0, 0, 0, Ledger(), 0.0, note))
+            self._heard(Progress(f"{role} model", 0, 0, 0, Ledger(), 0.0, note))
 
     def try_models(self) -> list[str]:
         """What each model is, and one small call to it, two lines each.
@@ -361,12 +398,14 @@ class Workbench:
 
     def _at_rest(self, name: str) -> Batch:
         """A step's batch as the disk has it."""
-        was, self._readonly = self._readonly, True
-        try:
-            batch: Batch = getattr(self, name)()
-            return batch
-        finally:
-            self._readonly = was
+        batch: Batch = getattr(self._looking(self._batches), name)()
+        return batch
+
+    def _looking(self, batches: dict[str, Batch]) -> Workbench:
+        """The same that does nothing and remembers its batches there; a step may run beside it."""
+        looking = copy.copy(self)
+        looking._readonly, looking._batches = True, batches
+        return looking
 
     def _step(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Batch:
         try:
@@ -392,7 +431,7 @@ class Workbench:
         stages = {stage: self.stages[stage] for stage in plan.stages}
         versions = [stage.version for stage in stages.values()]
         made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
-        ask = Ask(model, stages, self._store, purse=self._purse, fresh=again)
+        ask = Ask(model, stages, self._store, purse=self._purse, hear=self._meter.add, fresh=again)
 
         def asking(record: Any) -> Coroutine[Any, Any, Outcome]:
             return work(record, ask.on_behalf_of(Origin(name, record.key, chunk_of(record).key)))
@@ -401,10 +440,14 @@ class Workbench:
 
     def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> Items:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause, latest = Pause(), Latest(self._report, self._note())
+        pause, latest = Pause(), Latest(self._heard, self._note())
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
-        items = self._background.wait(work, pause, latest.show)
-        latest.show()
+        try:
+            items = self._background.wait(work, pause, latest.show)
+            latest.show()
+        finally:
+            for live in list(self._dashboards):
+                live.rest()
         if pause.requested:  # also when all that was left was in flight: the next step is not wanted
             states = zip(items.statuses, items.older, strict=True)
             left = sum(status == "pending" or (again and bool(older)) for status, older in states)
@@ -412,15 +455,22 @@ class Workbench:
             raise Paused(why)
         return items
 
+    def _heard(self, progress: Progress) -> None:
+        self._report(progress)
+        for live in list(self._dashboards):
+            live.follow(progress)
+
     def _note(self) -> Callable[[Progress], str]:
-        """What a step that begins now waits for, has spent and will spend, for its line of progress."""
-        before = self._purse.spent
+        """What a step that begins now waits for, has bought, has spent and will spend, for its line of progress."""
+        before, meter = self._purse.spent, replace(self._meter)
 
         def note(progress: Progress) -> str:
             spent = self._purse.spent - before
             left = spent / progress.bought * (progress.total - progress.done) if progress.bought else 0.0
             money = f"{spent:.4f} spent, about {spent + left:.4f} in all" if spent else ""
-            return "; ".join(filter(None, (self._models.waiting, money)))
+            return "; ".join(
+                filter(None, (self._models.waiting, self._meter.since(meter, progress.seconds), money))
+            )
 
         return note
 

@@ -6,6 +6,7 @@ Front ends may send messages on a thread of their own, also while a cell runs; a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ class ReviewWidget(anywidget.AnyWidget):
     _css = STATIC / "review.css"
     patience = traitlets.Int(PATIENCE).tag(sync=True)
 
-    def __init__(self, review: Review) -> None:
+    def __init__(self, review: Review, find: Mapping[str, str] | None = None, key: str = "") -> None:
+        """`find` is the filter that it begins with, `key` that of the row."""
         super().__init__()
+        review.begin = review.place(find or {}, key)
         self.review = review
         self.on_msg(self._answer)
         review.changed = lambda: self.send({"changed": True, "counts": review.counts()})

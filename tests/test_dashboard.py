@@ -1,0 +1,157 @@
+"""The run at a glance: its numbers are those of the ledgers and the journal, its buttons show what they name."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from scripted import Project, agreeable, says
+
+from generation_functions import STEPS, Workbench, dashboard
+from generation_functions.widgets.dashboard import Dashboard
+from generation_functions.widgets.review import ReviewWidget
+
+HOSTILE = "<img src=x onerror=alert(1)> </script></style> \x1b[31m\0 \u202eabc"
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: the names of all tags and their attributes, the buttons, the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.buttons: list[dict[str, Any]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "button":
+            self.buttons.append(dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+
+def rejecting(request: Any) -> str:
+    if request.stage == "check_accuracy":
+        return says("Inaccurate", "Other words: it says something else.")
+    return agreeable(request)
+
+
+def shown(wb: Workbench) -> Page:
+    return Page(wb._repr_mimebundle_()["text/html"])
+
+
+def thorough(wb: Workbench) -> Page:
+    return Page(wb._page(True))
+
+
+def test_every_step_is_shown_with_its_ledger(finished: Project) -> None:
+    with finished.open() as wb:
+        page = shown(wb)
+        for batch in wb.status():
+            row = re.search(rf"{batch.name}\s+((?:\d+\s+){{5}})", page.text)
+            assert row, batch.name
+            ledger = batch.ledger
+            counts = [ledger.kept, ledger.rejected, ledger.failed, ledger.pending, len(batch)]
+            assert [int(n) for n in row[1].split()] == counts
+
+
+def test_calls_and_tokens_are_those_of_the_journal(finished: Project) -> None:
+    with finished.open() as wb:
+        usage = wb._store.usage()
+        calls, read = sum(row["calls"] for row in usage), sum(row["prompt_tokens"] for row in usage)
+        assert f"{calls:,} calls; {read:,} prompt tokens" in shown(wb).text
+
+
+def test_a_run_without_anything_says_so(project: Project) -> None:
+    with project.open() as wb:
+        assert "Nothing was asked of a model yet." in shown(wb).text
+
+
+def test_a_terminal_has_it_as_text(finished: Project) -> None:
+    with finished.open() as wb:
+        text = wb._repr_mimebundle_()["text/plain"]
+        assert [step for step in STEPS if re.search(rf"^{step} ", text, re.MULTILINE)] == list(STEPS)
+        assert "<" not in text
+
+
+def test_reasons_and_votes_are_counted_and_lead_to_their_items(project: Project) -> None:
+    with project.open(rejecting) as wb:
+        wb.run()
+        page = thorough(wb)
+        assert "accuracy" in page.text and "How votes fell" in page.text
+        rejected = len(wb.vet().show("rejected").items)
+        (button,) = [b for b in page.buttons if json.loads(b["data-find"]).get("reason") == "accuracy"]
+        review = opened(wb, button).review
+        assert review.handle({"op": "open"})["begin"]["find"] == {"status": "rejected", "reason": "accuracy"}
+        found = review.handle(
+            {"op": "page", "offset": 0, "limit": 50, "sort": "order", "find": review.begin["find"]}
+        )
+        assert found["total"] == rejected > 0
+
+
+def opened(wb: Workbench, button: dict[str, Any]) -> ReviewWidget:
+    """What a click on that button shows."""
+    live = Dashboard(wb._page, wb._shown)
+    names = ("step", "find", "key")
+    live._answer(live, {"op": "show", **{name: button[f"data-{name}"] for name in names}}, None)
+    (view,) = live.box.children[1].children
+    assert isinstance(view, ReviewWidget)
+    return view
+
+
+def test_what_failed_leads_to_its_item(project: Project) -> None:
+    with project.open(lambda r: "no answer" if r.stage == "check_relevance" else agreeable(r)) as wb:
+        wb.run()
+        page = thorough(wb)
+        assert "What went wrong lately" in page.text
+        button = next(b for b in page.buttons if b["data-key"])
+        review = opened(wb, button).review
+        n = review.handle({"op": "open"})["begin"]["n"]
+        assert review.handle({"op": "item", "n": n})["item"]["key"] == button["data-key"]
+        assert review.handle({"op": "item", "n": n})["item"]["status"] == "failed"
+
+
+def test_a_click_shows_one_view_at_a_time(finished: Project) -> None:
+    with finished.open() as wb:
+        live = Dashboard(wb._page, wb._shown)
+        for step in ("vet", "converse"):
+            live._answer(live, {"op": "show", "step": step, "find": "{}", "key": ""}, None)
+            (view,) = live.box.children[1].children
+            assert view.review.batch.name == step
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step not in dashboard.NOT_REVIEWED])
+def test_every_button_shows_something(finished: Project, step: str) -> None:
+    with finished.open() as wb:
+        for button in [b for b in thorough(wb).buttons if b["data-step"] == step]:
+            review = opened(wb, button).review
+            find = review.begin["find"]
+            assert review.handle({"op": "page", "offset": 0, "limit": 9, "sort": "order", "find": find})[
+                "rows"
+            ]
+
+
+def test_hostile_text_stays_text(project: Project) -> None:
+    with project.open(
+        lambda r: says("Inaccurate", HOSTILE) if r.stage == "check_accuracy" else agreeable(r)
+    ) as wb:
+        wb.run()
+        wb.reject(wb.write()[0])
+        page = thorough(wb)
+        assert not page.tags & {"img", "script"}
+        assert not [name for name in page.attributes if name.startswith("on")]
+
+
+def test_looking_disturbs_no_step_that_runs(finished: Project) -> None:
+    with finished.open() as wb:
+        before = dict(wb._batches)
+        wb._page(True)
+        wb._repr_mimebundle_()
+        assert wb._batches == before
+        assert not wb._readonly
