@@ -23,7 +23,7 @@ import regex
 
 from . import dialects
 from .dialects import Dialect
-from .engine import Completion, Request
+from .engine import Completion, Hear, Request
 from .errors import EngineError, OutputError
 from .faults import HINT_CONTEXT
 from .forms import JsonForm
@@ -103,12 +103,14 @@ class Api:
             self.context = await self._props_context()
         self.about = self._described()
 
-    async def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
         """One exchange; together with others that ask the same with other seeds.
 
         Raises EngineError; `retryable` when the server has failed as often as it was asked again.
         """
         await self.start()
+        if hear:
+            return (await self._asked(request, 1, hear))[0]
         alike = (request.stage, request.messages[-1].content)
         while self._gives_n:
             votes = self._open.get(alike)
@@ -150,7 +152,7 @@ class Api:
             votes.settle(got[1:], error)
         return got[0]
 
-    async def _asked(self, request: Request, count: int) -> list[Completion]:
+    async def _asked(self, request: Request, count: int, hear: Hear | None = None) -> list[Completion]:
         """Up to `count` answers, at least one."""
         began = time.monotonic()
         held = dialects.fields(self._dialect or "none", request.grammar)
@@ -160,7 +162,7 @@ class Api:
             read = _Whole(self._choices, request.sampling.max_tokens, self._server.address)
             try:
                 choices, usage = await self._server.post(
-                    self._path, body, read, stage=request.stage, tokens=expected
+                    self._path, body, read, stage=request.stage, tokens=expected, hear=hear
                 )
             except EngineError as error:
                 if self._does_without(error, body):

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import regex
 
 from .grammar import Grammar
 
@@ -77,6 +80,9 @@ class Completion:
     held: bool = True
 
 
+Hear = Callable[[str], None]  # hears the pieces of an answer as they come, on any thread
+
+
 class Engine(Protocol):
     """`name` is what the journal records as the answering model; `asks_again` tells that it tries again by itself
     where that may help.
@@ -91,8 +97,8 @@ class Engine(Protocol):
         Raises EngineError. Cheap when it is ready.
         """
 
-    async def complete(self, request: Request) -> Completion:
-        """Answer one request. Raises EngineError."""
+    async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
+        """Answer one request. `hear` is for people to watch; the whole answer counts. Raises EngineError."""
 
     async def close(self) -> None:
         """Give everything back; the memory is free when this returns."""
@@ -110,9 +116,13 @@ class Sample:
     async def start(self) -> None:
         pass
 
-    async def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
         await asyncio.sleep(0)
         text = request.grammar.sample(random.Random(request.seed))
+        if hear:
+            for piece in regex.findall(r"\S+\s*|\s+", text):
+                hear(piece)
+                await asyncio.sleep(0)
         return Completion(
             text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4
         )

@@ -10,6 +10,7 @@ and says, on its standard output:
 
     {"loading": 0.4}
     {"ready": {"about": "completion form: ...; context 12000 tokens, 8 calls at once in ..."}}
+    {"id": 7, "part": "Reason"}                     # of a call that was asked "aloud"
     {"id": 7, "text": "Reason: ...", "finish": "stop", "prompt_tokens": 1204, "cached_tokens": 1130, ...}
     {"id": 8, "error": "prompt of 13000 tokens + 300 to write does not fit ...", "hint": "..."}
     {"cells": 5120}
@@ -40,7 +41,7 @@ from .chat import ChatTemplate, Part, looks_instructed, spans
 from .engine import Message, Sampling
 from .errors import EngineError
 from .llama_model import KEPT, LlamaModel
-from .scheduler import Call, Scheduler
+from .scheduler import Call, Scheduler, begun_character
 from .sizing import RopeScaling, Settings, cores
 
 UNSETTLED = 4  # tokens at the end of a text that may come out differently when the text goes on
@@ -142,6 +143,9 @@ class Inbox:
 def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoReturn:
     """Answer what is asked, many calls at once."""
     said, cells = time.monotonic(), 0
+    aloud: dict[
+        int, tuple[Call, int]
+    ] = {}  # calls that are said as they are written, and how many bytes were
     while True:
         if time.monotonic() > said + SIGN_OF_LIFE or (scheduler.is_idle and cells != scheduler.cache.used):
             said, cells = time.monotonic(), scheduler.cache.used
@@ -149,12 +153,23 @@ def serve(inbox: Inbox, asking: Asking, scheduler: Scheduler, say: Say) -> NoRet
         for message in inbox.take(wait=scheduler.is_idle):
             if "drop" in message:
                 scheduler.drop(message["drop"])
+                aloud.pop(message["drop"], None)
                 continue
             try:
-                scheduler.add(asking.call(message))
+                call = asking.call(message)
+                scheduler.add(call)
+                if message["aloud"]:
+                    aloud[call.id] = (call, 0)
             except EngineError as error:
                 say({"id": message["id"], "error": _plain(error), "hint": error.hint})
-        for answer in scheduler.step():
+        answers = scheduler.step()
+        for call, before in list(aloud.values()):
+            whole = len(call.text) - len(begun_character(call.text))
+            if whole > before:
+                say({"id": call.id, "part": call.text[before:whole].decode("utf-8", "replace")})
+                aloud[call.id] = (call, whole)
+        for answer in answers:
+            aloud.pop(answer.id, None)
             if answer.error:
                 say({"id": answer.id, "error": _plain(answer.error), "hint": answer.error.hint})
             else:

@@ -30,7 +30,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from .engine import Completion, Request
+from .engine import Completion, Hear, Request
 from .errors import EngineError
 from .sizing import Settings
 
@@ -77,7 +77,7 @@ class Local:
         """Load the model unless it is loaded. Raises EngineError: no such file, not a model, no memory, a crash."""
         await self._running()
 
-    async def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
         """One answer. When this is cancelled the child drops the call, also in the middle of it.
 
         Raises EngineError: at once and for good where prompt and max_tokens exceed the context; `retryable` where
@@ -94,7 +94,9 @@ class Local:
                 "seed": request.seed,
                 "stop": request.stop,
                 "seconds": CALL_SECONDS,
-            }
+                "aloud": hear is not None,
+            },
+            hear,
         )
         self._crashes = 0
         return Completion(**answer)
@@ -145,6 +147,7 @@ class _Child:
         self._count_crash, self._crashes = count_crash, 0
         self._closing = False
         self._asked: dict[int, Future[dict[str, Any]]] = {}
+        self._hearing: dict[int, Hear] = {}
         self._last = 0
         self._heard = time.monotonic()
         self._ended = threading.Event()
@@ -175,7 +178,7 @@ class _Child:
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    async def ask(self, message: dict[str, Any], hear: Hear | None = None) -> dict[str, Any]:
         """The answer to a request. Raises EngineError."""
         future: Future[dict[str, Any]] = Future()
         with self._lock:
@@ -186,6 +189,8 @@ class _Child:
             if not self._asked:
                 self._heard = time.monotonic()
             self._asked[number] = future
+            if hear:
+                self._hearing[number] = hear
             self._send({"id": number, **message})
         try:
             return await _result(future)
@@ -194,6 +199,8 @@ class _Child:
                 if self._asked.pop(number, None):
                     self._send({"drop": number})
             raise
+        finally:
+            self._hearing.pop(number, None)
 
     def end(self) -> None:
         """End the process; it is gone, and its memory with it, when this returns."""
@@ -238,6 +245,9 @@ class _Child:
                 self.loaded = message["loading"]
             elif "cells" in message:
                 self.cells = message["cells"]
+            elif "part" in message:
+                if hear := self._hearing.get(message["id"]):
+                    hear(message["part"])
             elif "failed" in message:
                 hint = f"{message['hint']}\nits log ends with:\n{_tail(self._log)}"
                 self.ready.set_exception(EngineError(message["failed"], hint=hint))

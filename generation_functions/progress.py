@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,3 +110,33 @@ def bundle(progress: Progress) -> dict[str, str]:
     where = f"value='{progress.done}' max='{progress.total}'" if progress.total else ""
     bar = f"<progress {where} style='width:16em;vertical-align:middle'></progress>"
     return {"text/plain": line, "text/html": f"{bar} <span>{html.escape(line)}</span>"}
+
+
+class Watched:
+    """An answer as it comes: `hear` takes its pieces on any thread, `show` puts them into the running cell."""
+
+    def __init__(self) -> None:
+        self._text, self._shown = "", ""
+        self._handle: Any = display({"text/plain": ""}, raw=True, display_id=True) if in_notebook() else None
+
+    def hear(self, piece: str) -> None:
+        self._text += piece
+
+    def show(self) -> None:
+        if self._handle and self._text != self._shown:
+            self._shown = self._text
+            self._handle.update({"text/plain": self._shown}, raw=True)
+
+    def clear(self) -> None:
+        if self._handle:
+            self._handle.update({"text/plain": ""}, raw=True)
+
+
+@contextmanager
+def watching() -> Iterator[Watched]:
+    """Somewhere for an answer to be watched, until whole it is shown in another way."""
+    watched = Watched()
+    try:
+        yield watched
+    finally:
+        watched.clear()

@@ -21,6 +21,7 @@ import openai
 
 from . import faults
 from .config import Secret
+from .engine import Hear
 from .errors import ConfigError, EngineError
 from .traffic import Traffic
 
@@ -120,8 +121,10 @@ class Server:
         *,
         stage: str = "",
         tokens: int = 0,
+        hear: Hear | None = None,
     ) -> Read:
-        """What `read` makes of the answer. `tokens` is what the call may cost at the most, prompt and answer.
+        """What `read` makes of the answer. `tokens` is what the call may cost at the most, prompt and answer. With
+        `hear` the server is asked for it piece by piece.
 
         Tried up to TRIES times while what goes wrong may pass. Raises EngineError, `retryable` when it still may.
         """
@@ -131,7 +134,8 @@ class Server:
             try:
                 async with self.traffic.turn(stage, tokens) as sent_at:
                     assert self._client is not None
-                    answer = read(await self._exchange(self._client, "post", path, body, seconds))
+                    got = await self._exchange(self._client, "post", path, body, seconds, hear)
+                    answer = read(got)
                 self.traffic.answered()
                 return answer
             except EngineError as error:
@@ -152,10 +156,18 @@ class Server:
         return min(LAST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * self._draw.uniform(0.5, 1.0)
 
     async def _exchange(
-        self, client: openai.AsyncOpenAI, method: str, path: str, body: Any, seconds: float
+        self,
+        client: openai.AsyncOpenAI,
+        method: str,
+        path: str,
+        body: Any,
+        seconds: float,
+        hear: Hear | None = None,
     ) -> dict[str, Any]:
         """One request and its answer as JSON. Raises EngineError for whatever else comes."""
         try:
+            if hear:
+                return await self._heard(client, path, body, seconds, hear)
             return await self._sent(client, method, path, body, seconds)
         except (TimeoutError, ValueError, openai.APIError) as error:
             raise self._fault(error, path, body, seconds) from None
@@ -172,6 +184,31 @@ class Server:
         if not isinstance(answer, dict):
             raise ValueError
         return answer
+
+    async def _heard(
+        self, client: openai.AsyncOpenAI, path: str, body: dict[str, Any], seconds: float, hear: Hear
+    ) -> dict[str, Any]:
+        """The answer that comes in pieces, put together as it would have come whole."""
+        asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        finish, usage, parts = None, None, []
+        async with asyncio.timeout(seconds):
+            pieces: Any = await client.post(
+                path, cast_to=object, body=asked, stream=True, stream_cls=openai.AsyncStream[object]
+            )
+            async for piece in pieces:
+                if not isinstance(piece, dict):
+                    raise ValueError
+                usage = piece.get("usage") or usage
+                for choice in piece.get("choices") or ():
+                    finish = choice.get("finish_reason") or finish
+                    text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+                    parts.append(text)
+                    hear(text)
+        if finish is None:  # it broke off
+            raise ValueError
+        text = "".join(parts)
+        choice = {"index": 0, "text": text, "message": {"content": text}, "finish_reason": finish}
+        return {"choices": [choice], "usage": usage}
 
     def _fault(self, error: Exception, path: str, body: Any, seconds: float) -> EngineError:
         """What went wrong in one exchange, as a person reads it."""

@@ -17,8 +17,9 @@ import contextlib
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from .engine import Completion, Engine, Request
+from .engine import Completion, Engine, Hear, Request
 from .errors import CheckFailed, EngineError, OutputError, Truncated, Undecided
 from .grammar import Reading
 from .prompts import Stage, Values
@@ -42,6 +43,16 @@ class Model:
     name: str
     ready: Callable[[], Awaitable[Engine]]
     at_once: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One answer: what was asked, what came, and either what was read or the problem with it."""
+
+    call: Call
+    request: Request
+    reading: Reading | None
+    problem: OutputError | None
 
 
 class Ask:
@@ -71,6 +82,13 @@ class Ask:
         """The same, for the item of which the journal is to know that it asked."""
         asking = copy.copy(self)
         asking._origin = origin
+        return asking
+
+    def without_journal(self, reading: Any, stages: Mapping[str, Stage]) -> Ask:
+        """The same, with some stages as they are given, which keeps nothing; it looks into `reading` for answers."""
+        asking = copy.copy(self)
+        asking._store, asking._asking = reading, {}
+        asking.stages = {**self.stages, **stages}
         return asking
 
     async def __call__(
@@ -124,8 +142,8 @@ class Ask:
 
     async def _answer(self, key: tuple[str, str, int], values: Values, check: Check | None) -> Reading:
         name, input, draw = key
-        stage, made_by = self.stages[name], self.made_by(name)
-        journalled = self._store.calls(name, input, draw, made_by if self._fresh else None)
+        stage = self.stages[name]
+        journalled = self._store.calls(name, input, draw, self.made_by(name) if self._fresh else None)
         for call in journalled:
             if not call.problem:
                 with contextlib.suppress(OutputError):  # it answers an older prompt, in another format
@@ -138,29 +156,44 @@ class Ask:
         last = len(journalled) + ATTEMPTS - 1
         for attempt in range(len(journalled), last + 1):
             call_key = CallKey(name, input, draw, attempt)
-            seed = _seed(name, input, draw, attempt)
-            request = stage.request(values, seed=seed, complaint=complaint if attempt == last else "")
-            completion, cost = await self._bought(request)
-            try:
-                reading, problem = self._read(stage, values, completion, check), None
-            except OutputError as error:
-                problem, complaint = error, "" if completion.held else str(error)
-            said = f"{type(problem).__name__}: {problem}" if problem else ""
-            call = Call(
-                *(call_key, made_by, self.model.name, seed, request.messages[-1].content, completion, said),
-                *(self._origin, cost),
-            )
-            self._store.add_call(call, stage.version, request.messages[:-1])
-            if problem is None:
-                return reading
+            tried = await self.once(call_key, values, check, complaint if attempt == last else "")
+            self._store.add_call(tried.call, stage.version, tried.request.messages[:-1])
+            if tried.reading:
+                return tried.reading
+            problem = tried.problem
+            complaint = "" if tried.call.completion.held else str(problem)
         assert problem is not None
         raise problem
 
-    async def _bought(self, request: Request) -> tuple[Completion, float]:
+    async def once(
+        self,
+        key: CallKey,
+        values: Values,
+        check: Check | None = None,
+        complaint: str = "",
+        hear: Hear | None = None,
+    ) -> Tried:
+        """One answer, bought and read and not kept. Raises EngineError, Paused."""
+        stage = self.stages[key.stage]
+        seed = _seed(*(key.stage, key.input, key.draw, key.attempt))
+        request = stage.request(values, seed=seed, complaint=complaint)
+        completion, cost = await self._bought(request, hear)
+        reading, problem, said = None, None, ""
+        try:
+            reading = self._read(stage, values, completion, check)
+        except OutputError as error:
+            problem, said = error, f"{type(error).__name__}: {error}"
+        call = Call(
+            *(key, self.made_by(key.stage), self.model.name, seed, request.messages[-1].content, completion),
+            *(said, self._origin, cost),
+        )
+        return Tried(call, request, reading, problem)
+
+    async def _bought(self, request: Request, hear: Hear | None) -> tuple[Completion, float]:
         """An answer and its price."""
         async with self._free:
             with self._purse.buying(self.model.name, request) as bill:
-                completion = await self._complete(request)
+                completion = await self._complete(request, hear)
                 self._hear(completion)
                 return completion, bill(completion)
 
@@ -174,11 +207,11 @@ class Ask:
             raise CheckFailed(reason, completion.text)
         return reading
 
-    async def _complete(self, request: Request) -> Completion:
+    async def _complete(self, request: Request, hear: Hear | None) -> Completion:
         for pause in (*PAUSES, None):
             engine = await self.model.ready()
             try:
-                return await engine.complete(request)
+                return await (engine.complete(request, hear) if hear else engine.complete(request))
             except EngineError as error:
                 if not error.retryable or engine.asks_again or pause is None:
                     raise

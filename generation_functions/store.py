@@ -243,6 +243,15 @@ class Store:
         """The number of the call that came last; another one when there are more."""
         return int(self._rows("select coalesce(max(id), 0) from calls")[0][0])
 
+    @property
+    def last_call_at(self) -> float:
+        """When the last call came, in seconds since 1970; 0 without any."""
+        return float(
+            self._rows("select coalesce(max(at), 0) from (select at from calls order by id desc limit 1)")[0][
+                0
+            ]
+        )
+
     def answered(self) -> Iterator[Answered]:
         """Every call whose answer could be used, by stage and question, read a row at a time."""
         query = f"select {_ANSWERED} from calls call join prompts on version = prompt where problem = '' {_IN_ORDER}"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
-from . import acts, checks, config, conversations, cuts, dashboard, export, prompts, questions, report, text
+from . import acts, checks, config, conversations, cuts, dashboard, export, page, prompts, report, text
 from .background import Background
 from .batch import Batch, Files, Shown
 from .dashboard import Board
@@ -29,20 +29,20 @@ from .estimate import Used, estimate
 from .items import Item, Items, Records, each, edited, holding, records_of
 from .models import ROLES, Models, Role, about
 from .plans import PLANS, STEPS
-from .progress import Latest, Meter, display_progress, in_notebook
+from .progress import Latest, Meter, display_progress, in_notebook, watching
 from .purse import Purse
-from .records import Act, Ledger, Outcome, Pair, chunk_of, content_key
+from .records import Act, Ledger, Outcome, chunk_of, content_key
 from .review import Review
 from .shard import Shard
 from .stage import Ask
 from .step import Pause, Progress, Step, at_rest, carry_out
 from .store import Origin, Overlay, Store
+from .trial import Trial, Trials
+from .work import Work, Works
 
 if TYPE_CHECKING:
     from .widgets.dashboard import Dashboard
     from .widgets.review import ReviewWidget
-
-Work = Callable[[Any, Ask], Coroutine[Any, Any, Outcome]]
 
 PILOT = 3  # chunks
 
@@ -76,8 +76,9 @@ class Workbench:
         self._readonly = readonly
         folders = [self.config.path("PATH.PROMPTS"), self.config.path("PATH.DEFAULT_PROMPTS")]
         folders = list(dict.fromkeys(folders))
-        self.stages = {name: prompts.load(name, folders, self._variants()) for name in prompts.STAGES}
-        self._traits = conversations.load_traits(folders)
+        load = partial(prompts.load, folders=folders, variants=self._variants())
+        self.stages = {name: load(name) for name in prompts.STAGES}
+        self._works = Works(self.config, conversations.load_traits(folders))
         self._models = Models(self.config, say)
         if not readonly:
             self._models.check()
@@ -87,6 +88,7 @@ class Workbench:
         self._store = Store(self.folder, readonly=readonly)
         if not readonly:
             _OPEN[self.folder.resolve()] = self
+        self._trials = Trials(load, self._store)
         spent = sum(row["cost"] for row in self._store.usage())
         self._purse = Purse(self._models.prices, self.config["API.SPENDING_LIMIT"], spent)
         self._meter = Meter()
@@ -141,42 +143,25 @@ class Workbench:
 
     def judge(self, chunks: Batch | None = None, *, again: bool = False) -> Batch:
         """The chunks worth asking about; the others rejected, with the model's reason."""
-        work: Work = _pass_on if self.config["SKIP.FILTER_CHUNKS"] else questions.judge
-        return self._step("judge", self._records(chunks, "chunks"), work, again)
+        return self._step("judge", self._records(chunks, "chunks"), again)
 
     def write(self, judged: Batch | None = None, *, again: bool = False) -> Batch:
         """Question-answer pairs of each chunk, not yet checked."""
-        count, planned = self.config["SYSTEM.PAIRS_PER_CHUNK"], not self.config["SKIP.PLAN_QUESTIONS"]
-        work = partial(questions.write, count=count, planned=planned)
-        return self._step("write", self._records(judged, "judge"), work, again)
+        return self._step("write", self._records(judged, "judge"), again)
 
     def vet(self, written: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that pass the votes on question, relevance and accuracy, some of them rewritten.
 
         A pair that a person edited after it was vetted is voted on again by itself; the person's word stands.
         """
-        pairs = self._records(written, "write")
-        places: dict[str, list[int]] = {}
-        for place, chunk in enumerate(pairs.chunks()):
-            places.setdefault(chunk, []).append(place)
-
-        async def work(pair: Pair, ask: Ask) -> Outcome:
-            asked = [pairs[place].question for place in places[pair.chunk.key]]
-            siblings = [question for question in asked if question != pair.question]
-            return await questions.vet(pair, ask, siblings=siblings, **self._vetting())
-
-        return self._step("vet", pairs, work, again)
+        return self._step("vet", self._records(written, "write"), again)
 
     def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that make sense without their text, some of them reworded and checked again.
 
         Here too a pair that a person edited is voted on by itself and stands.
         """
-        votes, may_name_text = self.config["SYSTEM.DOUBLE_CHECK_COUNTER"], self.config["SYSTEM.USE_FILENAMES"]
-        work: Work = partial(questions.standalone, votes=votes, may_name_text=may_name_text)
-        if self.config["SKIP.REPAIR_QA_TUPLES"]:
-            work = _pass_on
-        return self._step("standalone", self._records(vetted, "vet"), work, again)
+        return self._step("standalone", self._records(vetted, "vet"), again)
 
     def distinct(self, pairs: Batch | None = None) -> Batch:
         """The pairs without those that repeat an earlier one; each of these names the one it repeats.
@@ -196,17 +181,14 @@ class Workbench:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
         wanted = [] if self.config["SKIP.CONVERSATION_GENERATION"] else self._records(pairs, "distinct")
         groups = conversations.groups(wanted, self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
-        assistant = self.config["SYSTEM.ASSISTANT_MODE"]
-        work = partial(conversations.cast, traits=self._traits, assistant=assistant)
-        return self._step("cast", groups, work, again)
+        return self._step("cast", groups, again)
 
     def converse(self, casts: Batch | None = None, *, again: bool = False) -> Batch:
         """The conversations, checked in code against their pairs. Asks the large model."""
-        work = partial(conversations.write, quotes=self.config["SYSTEM.CONVERSATION_QUOTES"])
-        return self._step("converse", self._records(casts, "cast"), work, again)
+        return self._step("converse", self._records(casts, "cast"), again)
 
     def export(self) -> Files:
-        """Write the datasets into the run's export/ and give their paths.
+        """Write the datasets into the run's export/, and report.html, which shows the run; give their paths.
 
         Raises RunError when there is nothing to write, saying which step lost the items.
         """
@@ -217,7 +199,15 @@ class Workbench:
         pairs, made = batches["distinct"].passing, batches["converse"].passing
         folder = self.folder / "export"
         files = export.datasets(folder, self.config, self.all_chunks, pairs, made, self._store)
-        return Files({**files, **export.calls(folder, self._store)})
+        run = page.Run(
+            self.folder.name,
+            list(batches.values()),
+            self._store.usage(),
+            self.config,
+            self._store.last_call_at,
+        )
+        report_page = page.write(self.folder, run, self._store)
+        return Files({**files, **export.calls(folder, self._store), page.NAME: report_page})
 
     # Everything at once
 
@@ -323,6 +313,23 @@ class Workbench:
             lines.append(report.answer_text(request, got))
         return lines
 
+    def try_prompt(self, stage: str, record: Any = None, *, draw: int = 0) -> Trial:
+        """One answer of a stage about a record, by its prompt file as it is now, shown as it comes; nothing is kept.
+
+        Without a record it is asked what its first worked example is asked. Another `draw` has another seed. Asked
+        the same again, it shows both answers, and what changed in the file. Raises PromptError for a file with a
+        mistake and RunError where the step would not ask this about the record.
+        """
+        step = next((name for name, plan in PLANS.items() if stage in plan.stages), "")
+        if not step:
+            raise RunError(f"{stage} is no stage; the stages are {', '.join(self.stages)}")
+        inputs = self._records(None, STEPS[STEPS.index(step) - 1]) if step == "vet" else records_of([])
+        trial = self._trials.attempt(
+            step, stage, record, self._works.of(step, inputs), self._ask(step, False), draw
+        )
+        with watching() as watched:
+            return self._background.wait(trial(watched.hear), tick=watched.show)
+
     # Acts of people
 
     def review(self, batch: Batch | str) -> ReviewWidget:
@@ -379,17 +386,6 @@ class Workbench:
             *(["free"] if self.config["SYSTEM.CONVERSATION_QUOTES"] == "free" else []),
         ]
 
-    def _vetting(self) -> dict[str, Any]:
-        skipped = ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK")
-        wanted = [
-            check for check, skip in zip(questions.CHECKS, skipped, strict=True) if not self.config[skip]
-        ]
-        return {
-            "votes": self.config["SYSTEM.DOUBLE_CHECK_COUNTER"],
-            "checks": wanted,
-            "may_name_text": self.config["SYSTEM.USE_FILENAMES"],
-        }
-
     def _records(self, batch: Batch | None, step: str) -> Records:
         """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
         if batch is None:
@@ -407,7 +403,8 @@ class Workbench:
         looking._readonly, looking._batches = True, batches
         return looking
 
-    def _step(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Batch:
+    def _step(self, name: str, inputs: Records, again: bool) -> Batch:
+        work = self._works.of(name, inputs)
         try:
             items = self._items(name, inputs, work, again)
         except Paused:
@@ -428,15 +425,18 @@ class Workbench:
     def _made_step(self, name: str, work: Work, again: bool) -> Step:
         plan = PLANS[name]
         model = self._models.model(plan.role)
-        stages = {stage: self.stages[stage] for stage in plan.stages}
-        versions = [stage.version for stage in stages.values()]
+        versions = [self.stages[stage].version for stage in plan.stages]
         made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
-        ask = Ask(model, stages, self._store, purse=self._purse, hear=self._meter.add, fresh=again)
+        ask = self._ask(name, again)
 
         def asking(record: Any) -> Coroutine[Any, Any, Outcome]:
             return work(record, ask.on_behalf_of(Origin(name, record.key, chunk_of(record).key)))
 
         return Step(name, made_by, asking, model.at_once)
+
+    def _ask(self, step: str, fresh: bool) -> Ask:
+        model, stages = self._models.model(PLANS[step].role), {n: self.stages[n] for n in PLANS[step].stages}
+        return Ask(model, stages, self._store, purse=self._purse, hear=self._meter.add, fresh=fresh)
 
     def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> Items:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
@@ -484,8 +484,7 @@ class Workbench:
         }
         if not changed:
             return items
-        work = partial(questions.vet, rewrites=0, **self._vetting())
-        revoted = self._items("vet", list(changed.values()), work, again)
+        revoted = self._items("vet", list(changed.values()), self._works.votes(), again)
 
         def shown(item: Item) -> Item:
             reason = f"edited by hand; its votes now: {item.outcome.status}"
@@ -513,10 +512,6 @@ class Workbench:
             export.readable(self.folder, batch, self._store)
             export.failures(self.folder, [batch])
         return batch
-
-
-async def _pass_on(record: Any, ask: Ask) -> Outcome:
-    return Outcome("kept", (record,))
 
 
 def _run_name(run: str) -> str:

@@ -133,11 +133,11 @@ class FakeServer:
                     server.times.append(time.monotonic())
                     server._now += 1
                     server.most_at_once = max(server.most_at_once, server._now)
-                self._reply(fault, lambda: server._completion(body, fault))
+                self._reply(fault, lambda: server._completion(body, fault), streams=bool(body.get("stream")))
                 with server._lock:
                     server._now -= 1
 
-            def _reply(self, fault: Fault, content: Callable[[], Body]) -> None:
+            def _reply(self, fault: Fault, content: Callable[[], Body], streams: bool = False) -> None:
                 given = self.headers["Authorization"].removeprefix("Bearer ")
                 if given != KEY:
                     fault = 401
@@ -158,8 +158,28 @@ class FakeServer:
                     self._write(200, b"<html>It works!</html>")
                 elif fault == "broken json":
                     self._write(200, b'{"choices": [{"message": {"content": "Reason')
+                elif streams:
+                    self._stream(content(), cut=fault == "cut body")
                 else:
                     self._send(200, content(), cut=fault == "cut body")
+
+            def _stream(self, content: Body, cut: bool) -> None:
+                """The answer word by word; cut off, it ends before it says why."""
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                events = [{"choices": [choice]} for choice in _pieces(content)]
+                events = (
+                    events[: len(events) // 2]
+                    if cut
+                    else [*events, {"choices": [], "usage": content["usage"]}]
+                )
+                for event in events:
+                    self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+                    self.wfile.flush()
+                self.wfile.write(b"" if cut else b"data: [DONE]\n\n")
+                self.wfile.flush()
+                self.close_connection = True
 
             def _send(
                 self, status: int, content: Body, cut: bool = False, headers: Headers | None = None
@@ -216,3 +236,21 @@ class FakeServer:
             content = {}
         finish = "length" if fault == "length" else self._finish
         return {"index": number, "finish_reason": finish, **content}
+
+
+def _pieces(content: Body) -> Iterator[Body]:
+    for choice in content["choices"]:
+        is_chat = "message" in choice
+        text = choice["message"]["content"] if is_chat else choice["text"]
+        for word in text.split(" "):
+            piece = f"{word} "
+            yield {
+                "index": 0,
+                "finish_reason": None,
+                **({"delta": {"content": piece}} if is_chat else {"text": piece}),
+            }
+        yield {
+            "index": 0,
+            "finish_reason": choice["finish_reason"],
+            **({"delta": {}} if is_chat else {"text": ""}),
+        }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from generation_functions import prompts
-from generation_functions.engine import Completion, Request
+from generation_functions.engine import Completion, Hear, Request
 from generation_functions.grammar import Reading
 from generation_functions.prompts import Stage
 from generation_functions.purse import Purse
@@ -51,7 +51,7 @@ class ScriptedEngine:
     async def close(self) -> None:
         pass
 
-    async def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
         self.asked.append(request)
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)

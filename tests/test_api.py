@@ -254,6 +254,27 @@ def test_a_server_that_refuses_stop_strings_whatever_they_are_says_what_to_set()
     assert "set SYSTEM.STOP to false" in str(error)
 
 
+@pytest.mark.parametrize("completion_mode", [True, False])
+def test_an_answer_can_be_watched_as_it_comes(completion_mode: bool) -> None:
+    heard: list[str] = []
+    with FakeServer() as server:
+        engine = an_engine(server, completion_mode=completion_mode)
+        got = run(closing(engine, lambda: engine.complete(a_request(), heard.append)))
+        whole = answer(server, completion_mode=completion_mode)
+    assert "".join(heard).strip() == got.text.strip() == whole.text
+    assert len(heard) > 2
+    assert (got.prompt_tokens, got.cached_tokens, got.finish) == (40, 30, "stop")
+
+
+def test_a_watched_answer_that_breaks_off_is_asked_for_again() -> None:
+    heard: list[str] = []
+    with FakeServer(faults=["cut body", 503]) as server:
+        engine = an_engine(server)
+        got = run(closing(engine, lambda: engine.complete(a_request(), heard.append)))
+        assert GRAMMAR.read(got.text.strip())
+        assert len(server.calls) == 3
+
+
 def test_half_a_character_becomes_one_that_can_be_kept() -> None:
     with FakeServer(lambda body: "Reason: it is \ud83d so") as server:
         assert answer(server).text == "Reason: it is ? so"

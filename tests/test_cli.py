@@ -59,7 +59,7 @@ def test_run_prints_the_ledger_and_the_files_and_says_how_far_it_is(project: Pat
     *_, total, cache = usage.splitlines()
     assert int(total.split()[1]) == len(journal(project))
     assert cache == f"{total.split()[4]} of the prompts' tokens came from the cache"
-    assert sorted(Path(file).name for file in files.split()) == list(exported(project))
+    assert sorted(Path(file).name for file in files.split()) == sorted([*exported(project), "report.html"])
     assert all(Path(file).is_file() for file in files.split())
     assert done.stderr.splitlines()[-1].startswith("converse: ")
     assert all(re.match(r"\w+: \d+ of \d+ done \(", line) for line in done.stderr.splitlines())
@@ -132,7 +132,9 @@ def test_export_writes_again_what_is_gone(project: Path, undisturbed: Path) -> N
         done = command(project, "export", *SAMPLE)
     assert done.returncode == 0, done.stderr
     assert exported(project) == exported(undisturbed)
-    assert sorted(Path(file).name for file in done.stdout.split()) == list(exported(project))
+    assert sorted(Path(file).name for file in done.stdout.split()) == sorted(
+        [*exported(project), "report.html"]
+    )
 
 
 def test_status_shows_how_far_a_run_is_and_changes_nothing(project: Path, undisturbed: Path) -> None:

@@ -151,6 +151,21 @@ def test_what_is_written_ends_at_max_tokens_at_a_stop_string_and_at_the_deadline
     assert ask(engine, request())[0].finish == "length"
 
 
+def test_an_answer_can_be_watched_as_it_comes_beside_others(engine):
+    heard, also = [], []
+
+    async def asking():
+        watched = (
+            engine.complete(request(seed=1), heard.append),
+            engine.complete(request(seed=2), also.append),
+        )
+        return await asyncio.gather(*watched, engine.complete(request(seed=3)))
+
+    answers = asyncio.run(asking())
+    assert ["".join(pieces) for pieces in (heard, also)] == [answer.text for answer in answers[:2]]
+    assert len(heard) > 2
+
+
 def test_characters_that_are_spread_over_tokens_come_out_whole(engine):
     text = "ß 漢字 😀 ᚠ, “café”"
     grammar = Grammar.compile(f'root ::= "{text}"')

@@ -7,6 +7,7 @@ notebook file. A line follows the step that runs; the page itself is made anew w
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ class Dashboard(anywidget.AnyWidget):
         self._page, self._show = page, show
         self._below = ipywidgets.VBox()
         self._followed = 0.0
+        self._reading = threading.Lock()
         self.box = ipywidgets.VBox([self, self._below])
         self.on_msg(self._answer)
 
@@ -46,8 +48,14 @@ class Dashboard(anywidget.AnyWidget):
             self.send({"now": str(progress)})
 
     def rest(self) -> None:
-        """Show the run as it is now that no step runs."""
-        self.send({"now": "", "html": self._page(True)})
+        """Show the run as it is now that no step runs: at once, and with what takes reading when it is read."""
+        self.send({"now": "", "html": self._page(False)})
+        if not self._reading.locked():
+            threading.Thread(target=self._read, name="gristmill-dashboard", daemon=True).start()
+
+    def _read(self) -> None:
+        with self._reading:
+            self.send({"html": self._page(True)})
 
     def _answer(self, widget: Any, message: Any, buffers: Any) -> None:
         if message.get("op") == "open":
