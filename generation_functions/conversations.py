@@ -79,8 +79,12 @@ def groups(pairs: Sequence[Pair], arrangements: int) -> Records:
     def load(start: int, stop: int) -> list[Group]:
         return [Group(tuple(records[n] for n in places), number) for number, places in orders[start:stop]]
 
+    def chunks() -> Sequence[str]:
+        of = records.chunks()
+        return [of[places[0]] for _, places in orders]
+
     keys = [group_key([records.keys[n] for n in places], number) for number, places in orders]
-    return Records(keys, load, records.stamp and content_key(records.stamp, arrangements))
+    return Records(keys, load, records.stamp and content_key(records.stamp, arrangements), chunks)
 
 
 def _arranged(

@@ -92,6 +92,8 @@ def display_progress() -> Report:
 
     def report(progress: Progress) -> None:
         now, cell = time.monotonic(), (shell.execution_count, progress.step)
+        if shown["cell"] != cell and progress.done == progress.total and not progress.bought:
+            return  # nothing was to be done
         if shown["cell"] != cell:
             handle = display(bundle(progress), raw=True, display_id=True)
             shown.update(cell=cell, handle=handle, at=now)

@@ -31,7 +31,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -299,6 +299,13 @@ class Store:
         query = "select items.id, items.key, records from json_each(?) wanted join items on items.id = wanted.value"
         rows = self._rows(query, (_json([*ids]),))
         return {id: (key, json.loads(records)) for id, key, records in rows}
+
+    def made_of(self, step: str, chunks: Collection[str]) -> set[str]:
+        """Those of the chunks of which the step ever made anything."""
+        query = (
+            "select distinct chunk from items where step = ? and chunk in (select value from json_each(?))"
+        )
+        return {row[0] for row in self._rows(query, (step, _json(sorted(chunks))))}
 
     # Acts
 

@@ -34,6 +34,7 @@ from .purse import Purse
 from .records import Act, Ledger, Outcome, chunk_of, content_key
 from .review import Review
 from .shard import Shard
+from .since import EDITED_SINCE, REVOTED, edited_since
 from .stage import Ask
 from .step import Pause, Progress, Step, at_rest, carry_out
 from .store import Origin, Overlay, Store
@@ -242,8 +243,7 @@ class Workbench:
     def status(self) -> list[Batch]:
         """Every step as it stands on disk, in the order of STEPS; nothing is done."""
         found: dict[str, Batch] = {}
-        looking = self._looking(found)
-        steps = [getattr(looking, name)() for name in STEPS]
+        steps = self._looked(found)
         self._batches = found
         return steps
 
@@ -260,7 +260,7 @@ class Workbench:
         return shown
 
     def _board(self) -> Board:
-        batches = [getattr(looking, name)() for looking in [self._looking({})] for name in STEPS]
+        batches = self._looked({})
         mode = "assistant mode" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
         notes = [note for batch in batches for note in batch.notes]
         return Board(self.folder.name, mode, batches, self._store.usage(), self._models.states, notes)
@@ -277,7 +277,9 @@ class Workbench:
 
     def ledger(self) -> Shown:
         """What became of every step's items, and what was bought for it."""
-        return Shown(f"{report.ledger_text(self.status())}\n\n{report.usage_text(self._store.usage())}")
+        steps = self.status()
+        edits = "".join(f"\n{b.name}: {note}" for b in steps for note in b.notes if EDITED_SINCE in note)
+        return Shown(f"{report.ledger_text(steps)}{edits}\n\n{report.usage_text(self._store.usage())}")
 
     def use(self, role: Role) -> Shown:
         """Load the role's model now, ending the other; it is left where it is when none of its steps needs
@@ -403,6 +405,18 @@ class Workbench:
         looking._readonly, looking._batches = True, batches
         return looking
 
+    def _looked(self, batches: dict[str, Batch]) -> list[Batch]:
+        """Every step as it stands on disk, with what people's edits leave to be done."""
+        looking = self._looking(batches)
+        steps = [getattr(looking, name)() for name in STEPS]
+        for place, batch in enumerate(steps):
+            steps[place] = batches[batch.name] = self._with_edits(batch, steps[place + 1 :])
+        return steps
+
+    def _with_edits(self, batch: Batch, later: Sequence[Batch]) -> Batch:
+        note = edited_since(batch, later, self._store.made_of) if batch.overlay.edits else ""
+        return replace(batch, notes=(*batch.notes, note)) if note else batch
+
     def _step(self, name: str, inputs: Records, again: bool) -> Batch:
         work = self._works.of(name, inputs)
         try:
@@ -414,7 +428,13 @@ class Workbench:
         overlay = self._store.overlay(name)
         if name in ("vet", "standalone"):
             items = self._voted_again(items, overlay, again)
-        return self._kept(Batch(name, items, overlay))
+        batch = self._kept(Batch(name, items, overlay))
+        if self._readonly or not overlay.edits:
+            return batch
+        looking = self._looking({name: batch})
+        return self._with_edits(
+            batch, [getattr(looking, later)() for later in STEPS[STEPS.index(name) + 1 :]]
+        )
 
     def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Items:
         step = self._made_step(name, work, again)
@@ -487,7 +507,7 @@ class Workbench:
         revoted = self._items("vet", list(changed.values()), self._works.votes(), again)
 
         def shown(item: Item) -> Item:
-            reason = f"edited by hand; its votes now: {item.outcome.status}"
+            reason = f"{REVOTED}{item.outcome.status}"
             return replace(item, outcome=replace(item.outcome, reason=reason))
 
         return items.with_votes(dict(zip(changed, map(shown, revoted), strict=True)))

@@ -122,7 +122,7 @@ def test_acts_are_there_when_the_run_is_opened_again(finished: Project) -> None:
         wb.edit(wb.standalone()[0], answer="By hand.")
     with finished.open() as wb:
         assert wb.standalone()[0].answer == "By hand."
-        assert notes(wb) == []
+        assert notes(wb) == ["1 edited since; 1 conversation is to be redone"]
 
 
 @pytest.mark.parametrize(
@@ -449,3 +449,38 @@ def test_the_same_pair_twice_does_not_make_an_unedited_file_look_edited(project:
         assert wb.distinct().ledger.rejected > 0
         for step in EDITABLE:
             assert wb.import_edits(wb.folder / FILES[step]) == []
+
+
+# What is left to be done
+
+
+def test_a_batch_and_the_ledger_say_what_an_edit_leaves_to_be_done(finished: Project) -> None:
+    said = "1 edited since; 1 pair is to be voted on, 1 conversation is to be redone"
+    with finished.open() as wb:
+        wb.edit(wb.standalone()[0], answer="By hand.")
+        assert said in notes(wb)
+        assert f"standalone: {said}" in repr(wb.ledger())
+        assert "1 edited since; 1 conversation is to be redone" in wb.standalone().notes
+        wb.run()
+        assert not [note for note in notes(wb) if "edited since" in note]
+        assert "edited since" not in repr(wb.ledger())
+
+
+def test_an_edited_card_leaves_its_conversation_to_be_redone(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.edit(wb.cast()[0], card="Name: Ines\nTraits: calm")
+        assert "1 edited since; 1 conversation is to be redone" in notes(wb)
+        wb.run()
+        assert not [note for note in notes(wb) if "edited since" in note]
+
+
+def test_an_edited_turn_leaves_nothing_to_be_done(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.edit(wb.converse()[0], **{"turn 2": "What I would like to know:"})
+        assert not [note for note in notes(wb) if "edited since" in note]
+
+
+def test_what_was_never_made_is_not_to_be_redone(project: Project) -> None:
+    with project.open() as wb:
+        wb.edit(wb.write(wb.judge(wb.chunks()))[0], answer="By hand.")
+        assert not [note for note in notes(wb) if "edited since" in note]
