@@ -50,9 +50,10 @@ class Kernel {
     this.count = 0;
     this.waiting = new Map();
     this.hear = (message) => {
-      if (message.changed) onChanged(message);
-      this.waiting.get(message.req)?.(message);
+      const own = this.waiting.get(message.req);
       this.waiting.delete(message.req);
+      if (own) own(message);
+      else if (message.changed || message.saved) onChanged(message);
     };
     model.on("msg:custom", this.hear);
   }
@@ -84,7 +85,7 @@ class Review {
     this.kernel = new Kernel(model, (message) => this.heardOfChange(message));
     this.patience = model.get("patience") || PATIENCE_MS;
     this.view = view;
-    this.about = { step: "", what: "", can: [], page: 50, notes: [] };
+    this.about = { step: "", what: "", can: [], page: 50, notes: [], begin: { find: {}, n: null } };
     this.facets = { checks: [], sources: [], reasons: [] };
     this.find = { status: "all", check: "", source: "", reason: "", text: "" };
     this.sort = "order";
@@ -110,7 +111,9 @@ class Review {
     const about = await this.read({ op: "open" });
     if (!about) return;
     this.about = about;
-    await this.load(0, 0);
+    Object.assign(this.find, about.begin.find);
+    this.selected = about.begin.n;
+    await this.load(0, "keep");
     this.facets = (await this.read({ op: "facets" })) ?? this.facets;
     this.view.draw();
   }
@@ -131,19 +134,19 @@ class Review {
     return reply.error === undefined ? reply : null;
   }
 
-  /** Load a page and select its row `place` (-1 is the last), or with "keep" the one that is selected. */
+  /** Load a page and select its row `place` (-1 is the last), or with "keep" the page of the one that is selected. */
   async load(offset, place) {
     const load = ++this.loads;
     this.confirming = null;
     const question = { op: "page", offset, limit: this.about.page, find: { ...this.find }, sort: this.sort };
-    const page = await this.read(question);
+    const page = await this.read(place === "keep" ? { ...question, around: this.selected } : question);
     if (!page || load !== this.loads) return;
     this.rows = page.rows.map((row) => row.n);
     for (const row of page.rows) this.known.set(row.n, row);
     this.offset = page.offset;
     this.total = page.total;
     this.counts = page.counts;
-    const kept = place === "keep" ? this.selected : null;
+    const kept = place === "keep" && this.known.has(this.selected) ? this.selected : null;
     this.select(kept ?? this.rows.at(place === "keep" ? 0 : place) ?? null);
   }
 
@@ -221,31 +224,22 @@ class Review {
     this.leave();
     this.selected = null; // nothing can be accepted that has not come yet
     this.view.draw();
-    await Promise.all(this.writes.map((write) => write.released));
-    const offset = by > 0 ? this.offset + this.staying() : Math.max(0, this.offset - this.about.page);
-    await this.load(offset, by > 0 ? 0 : -1);
+    if (by > 0) await this.load(this.offset + this.rows.length, 0);
+    else await this.load(Math.max(0, this.offset - this.about.page), -1);
   }
 
-  /** How many rows of this page still match the filter: the others are not counted when the next page is asked for. */
-  staying() {
-    return this.rows.filter((n) => matches(this.shown(n), this.find.status)).length;
-  }
-
-  matching() {
-    return this.total - this.rows.length + this.staying();
-  }
-
+  /** The kernel keeps the list of the first page for later ones: rows stay in it that match the filter no more. */
   hasNext() {
-    return this.offset + this.staying() < this.matching();
+    return this.offset + this.rows.length < this.total;
   }
 
   hasPrevious() {
     return this.offset > 0;
   }
 
-  /** The row as it will be when the acts that wait are saved. */
+  /** The row as it will be when the acts that wait are saved; nothing is expected of those that are late. */
   shown(n) {
-    return this.writes.filter((write) => write.n === n).reduce(expected, this.known.get(n));
+    return this.writes.filter((write) => write.n === n && !write.late).reduce(expected, this.known.get(n));
   }
 
   // Acts
@@ -256,7 +250,7 @@ class Review {
 
   verdict(kind) {
     const n = this.selected;
-    if (n === null || !this.can(kind)) return;
+    if (!this.known.has(n) || !this.can(kind)) return;
     if (this.drafts.get(n)?.refused) {
       this.complain("write", `#${n} has text that was refused: save it over what stands, or discard it`);
       return;
@@ -280,15 +274,22 @@ class Review {
     this.write("undo", null, () => ({ op: "undo" }), settle);
   }
 
-  askBulk(kind) {
-    this.confirming = kind && { kind, count: this.matching() };
+  /** How many match is asked anew, as those that were acted on may match no more. */
+  async askBulk(kind) {
+    await this.load(0, "keep");
+    this.confirming = { kind, count: this.total };
+    this.view.draw();
+  }
+
+  cancelBulk() {
+    this.confirming = null;
     this.view.draw();
   }
 
   async bulk() {
     const { kind, count } = this.confirming;
     const find = { ...this.find };
-    this.askBulk(null);
+    this.cancelBulk();
     await this.saveDraft(this.selected);
     await this.write(kind, null, () => ({ op: "bulk", kind, find, count }), () => this.load(0, "keep"));
   }
@@ -305,7 +306,7 @@ class Review {
       if (draft && saved && draft.version === sent) draft.version = item.version;
       if (draft && refused && kind === "edit") draft.refused = refused;
       this.take(item);
-      if (draft) this.dropWhatStands(draft, item);
+      if (draft) this.dropWhatStands(draft, item, saved && changes);
     };
     return this.write(kind, n, message, settle, needs);
   }
@@ -351,6 +352,10 @@ class Review {
       this.message = `saved: ${inWords(write, reply)}`;
       return;
     }
+    if (reply.refused && !reply.item && write.kind === "undo") {
+      this.message = reply.refused;
+      return;
+    }
     if (write.n !== null) this.unsaved.add(write.n);
     this.trouble.write = `NOT saved: ${which}${reply.error ?? reply.refused}`;
   }
@@ -388,9 +393,10 @@ class Review {
     this.view.draw();
   }
 
-  dropWhatStands(draft, item) {
+  /** What was saved may come back with other signs in it, for those that no screen can show. */
+  dropWhatStands(draft, item, saved = {}) {
     for (const { name, text } of item.fields) {
-      if (draft.texts[name] === lines(text)) delete draft.texts[name];
+      if ([lines(text), saved[name]].includes(draft.texts[name])) delete draft.texts[name];
     }
     if (Object.keys(draft.texts).length === 0) this.drafts.delete(item.n);
   }
@@ -406,10 +412,11 @@ class Review {
     if (over) Object.assign(draft, { refused: "", version: this.known.get(n).version });
     if (draft.refused) return false;
     const sent = JSON.stringify(draft.texts);
-    if (draft.sent === sent) return draft.saving;
-    const options = { changes: { ...draft.texts }, version: () => draft.version, needs: draft.saving };
-    const saving = this.act("edit", n, options).then((saved) => {
+    const underway = this.writes.some((write) => write.kind === "edit" && write.n === n && !write.late);
+    if (draft.sent === sent && underway) return draft.saving;
+    const saving = this.act("edit", n, { changes: { ...draft.texts }, version: () => draft.version }).then((saved) => {
       if (draft.saving === saving) Object.assign(draft, { sent: undefined, saving: undefined });
+      this.view.draw();
       return saved;
     });
     return Object.assign(draft, { sent, saving }).saving;
@@ -420,11 +427,6 @@ class Review {
     this.unsaved.delete(n);
     this.say(`#${n} is back to what stands`);
   }
-}
-
-function matches(row, status) {
-  if (status === "edited" || status === "flagged") return row.marks.includes(status);
-  return status === "all" || status === "split" || row.status === status;
 }
 
 /** A row as it is to be expected after an act. */
@@ -507,7 +509,8 @@ class View {
     redraw(this.notes, notes, () => notes.map((note) => said("div", note)));
     this.queue.draw();
     this.pane.draw();
-    if (focused && !this.root.contains(this.active())) this.queue.focus(); // else keys would go to the notebook
+    const lost = !this.root.contains(this.active()) || this.active().disabled;
+    if (focused && lost) this.queue.focus(); // else keys would go to the notebook
   }
 
   active() {
@@ -611,6 +614,7 @@ class Queue {
     const { review } = this;
     for (const filter of this.filters) this.drawFilter(filter);
     for (const select of this.selects) this.drawSelect(select);
+    if (!this.search.matches(":focus")) this.search.value = review.find.text;
     const names = review.rows.length ? review.rows : "Nothing matches.";
     redraw(this.list, names, () => this.freshRows());
     for (const [n, row] of this.rows) this.drawRow(n, row);
@@ -626,7 +630,8 @@ class Queue {
     const name = filter.dataset.filter;
     const count = this.review.counts[name];
     filter.setAttribute("aria-pressed", String(this.review.find.status === name));
-    redraw(filter, count, () => [name, make("span", { class: "gm-count" }, count === undefined ? "" : number(count))]);
+    const shown = count === undefined ? "" : number(count);
+    redraw(filter, shown, () => [`${name} `, make("span", { class: "gm-count" }, shown)]);
   }
 
   drawSelect({ name, any, box }) {
@@ -660,21 +665,27 @@ class Queue {
     const selected = n === review.selected;
     const chips = [...shown.marks, ...progressOf(review, n)];
     row.setAttribute("data-status", shown.status);
-    if (selected && row.getAttribute("aria-selected") !== "true") {
-      this.list.setAttribute("aria-activedescendant", row.id);
-      row.scrollIntoView({ block: "nearest" });
-    }
+    const fresh = selected && row.getAttribute("aria-selected") !== "true";
     row.setAttribute("aria-selected", String(selected));
     redraw(row, [shown, chips], () => [
       statusSign(shown.status),
       said("span", shown.title.slice(0, TITLE_CHARACTERS), { class: "gm-title" }),
       make("span", { class: "gm-under" }, `#${n}`, ...chips.map(chip), voteSum(shown.votes)),
     ]);
+    if (fresh) this.reveal(row);
+  }
+
+  /** Scrolls the list alone: `scrollIntoView` would move the notebook too, wherever somebody is in it. */
+  reveal(row) {
+    this.list.setAttribute("aria-activedescendant", row.id);
+    const [inner, outer] = [row.getBoundingClientRect(), this.list.getBoundingClientRect()];
+    if (inner.top < outer.top) this.list.scrollTop += inner.top - outer.top;
+    if (inner.bottom > outer.bottom) this.list.scrollTop += inner.bottom - outer.bottom;
   }
 
   drawBulk() {
     const { review } = this;
-    const count = review.matching();
+    const count = review.total;
     const kinds = count > 0 ? ["accept", "reject"].filter((kind) => review.can(kind)) : [];
     const asked = review.confirming;
     redraw(this.bulk, [kinds, count, asked], () => (asked ? this.confirmation(asked) : this.bulkButtons(kinds, count)));
@@ -684,8 +695,8 @@ class Queue {
     return kinds.map((kind) => {
       const label = `${capital(kind)} all ${number(count)}`;
       const attributes = { "data-bulk": kind, "aria-label": `${label} shown by this filter` };
-      return button(label, attributes, () => {
-        this.review.askBulk(kind);
+      return button(label, attributes, async () => {
+        await this.review.askBulk(kind);
         this.bulk.querySelector('[data-bulk="cancel"]').focus();
       });
     });
@@ -697,7 +708,7 @@ class Queue {
       this.focus();
     };
     const no = () => {
-      this.review.askBulk(null);
+      this.review.cancelBulk();
       this.focus();
     };
     return [
@@ -726,7 +737,9 @@ class ItemPane {
     const columns = make("div", { class: "gm-columns" }, left, this.texts);
     const regions = { role: "region", tabindex: "0", "aria-label": "The selected row" };
     this.body = make("div", { class: "gm-body", ...regions }, columns);
-    const bar = make("div", { class: "gm-bar", role: "toolbar", "aria-label": "Acts" }, ...this.buttons);
+    const moves = make("div", { class: "gm-moves" }, ...this.buttons.slice(-2));
+    const acts = this.buttons.slice(0, -2);
+    const bar = make("div", { class: "gm-bar", role: "toolbar", "aria-label": "Acts" }, ...acts, moves);
     this.root = make("div", { class: "gm-item" }, bar, this.title, this.body);
   }
 
@@ -762,6 +775,7 @@ class ItemPane {
       const name = command.dataset.act;
       const moves = name === "next" || name === "previous";
       command.hidden = !moves && !this.review.can(name);
+      command.disabled = !row && !moves && name !== "undo";
       if (name in OUTCOME) command.setAttribute("aria-pressed", String(row?.marks.includes(DONE[name]) ?? false));
       if (name === "flag") command.setAttribute("aria-pressed", String(row?.marks.includes("flagged") ?? false));
     }
@@ -774,9 +788,10 @@ class ItemPane {
     const { reason, verdicts, texts, beside, history } = item;
     redraw(this.reason, reason, () => (reason ? [said("p", reason, { class: "gm-reason" })] : []));
     this.drawFields(item, fresh);
-    redraw(this.verdicts, [item.n, verdicts], () => verdicts.map(verdictBox));
+    redraw(this.verdicts, [item.n, verdicts], () => verdictBoxes(verdicts));
     redraw(this.texts, [item.n, texts, beside], () => [...texts.map(passage), ...beside.map(pairBeside)]);
-    redraw(this.history, [item.n, history], () => this.historyBox(history));
+    const open = !fresh && this.history.querySelector("details[open]") !== null;
+    redraw(this.history, [item.n, history], () => this.historyBox(history, open));
     if (this.editWhenShown === item.n && !this.body.inert) this.edit();
   }
 
@@ -796,7 +811,7 @@ class ItemPane {
     return field.editable && this.review.can("edit");
   }
 
-  historyBox(history) {
+  historyBox(history, open) {
     if (history.length === 0) return [];
     const lines = history.map(({ number: act, kind, when, what, stands }) => {
       const line = said("li", `${when}  ${kind}${what ? ` (${what})` : ""}, act ${act}${stands ? "" : ", taken back"}`);
@@ -806,7 +821,8 @@ class ItemPane {
     const undo = button("Undo the last act on this one", { "data-act": "undo-this" }, () => this.run("undo-this"));
     const undoable = this.review.can("undo") && history.some((act) => act.stands);
     const summary = make("summary", {}, `History: ${history.length === 1 ? "1 act" : `${history.length} acts`}`);
-    return [make("details", {}, summary, make("ol", {}, ...lines), ...(undoable ? [undo] : []))];
+    const parts = [summary, make("ol", {}, ...lines), ...(undoable ? [undo] : [])];
+    return [make("details", open ? { open: "" } : {}, ...parts)];
   }
 }
 
@@ -815,8 +831,9 @@ class FieldBlock {
   constructor(field, editable, pane) {
     this.editable = editable;
     this.run = pane.run;
-    const attributes = { id: `gm-${pane.review.kernel.name}-${pane.fields.size}-${field.name}`, "data-field": field.name };
-    this.text = editable ? this.textBox(attributes, pane.review) : said("div", "", { ...attributes, class: "gm-static" });
+    const attributes = { id: `gm-${pane.review.kernel.name}-${field.name}`, "data-field": field.name };
+    const asText = { ...attributes, class: "gm-static" };
+    this.text = editable ? this.textBox(attributes, pane.review) : said("div", "", asText);
     this.label = editable ? make("label", { for: attributes.id }) : make("span", { class: "gm-label" });
     this.about = said("span", "", { class: "gm-about" });
     this.state = make("div", { class: "gm-state" });
@@ -906,13 +923,25 @@ function voteMark(mark) {
   return make("span", { class: "gm-vote", "data-vote": mark, role: "img", "aria-label": mark }, VOTES[mark] ?? "?");
 }
 
+/** A pair that failed was written again and had all checks anew: those of the wordings before are folded away. */
+function verdictBoxes(verdicts) {
+  const last = verdicts.findLastIndex(({ check }) => check === verdicts[0].check);
+  const boxes = verdicts.map(verdictBox);
+  if (last < 1) return boxes;
+  const summary = make("summary", {}, `Checks of earlier wordings: ${last}`);
+  const earlier = make("div", { class: "gm-verdicts" }, ...boxes.slice(0, last));
+  return [...boxes.slice(last), make("details", {}, summary, earlier)];
+}
+
 function verdictBox({ label, passed, says, votes }) {
-  const outcome = make("span", { class: "gm-outcome", "data-vote": passed ? "pass" : "fail" }, passed ? "passed" : "failed");
+  const [vote, word] = passed ? ["pass", "passed"] : ["fail", "failed"];
+  const outcome = make("span", { class: "gm-outcome", "data-vote": vote }, word);
   const strip = make("span", { class: "gm-strip" }, ...votes.map(({ mark }) => voteMark(mark)));
   const head = [outcome, said("span", label, { class: "gm-check" }), strip, said("span", says, { class: "gm-about" })];
   if (votes.length === 0) return make("div", { class: "gm-verdict" }, ...head);
   const reasons = votes.map(({ mark, reason }) => make("li", {}, voteMark(mark), said("span", reason)));
-  return make("details", { class: "gm-verdict", ...(passed ? {} : { open: "" }) }, make("summary", {}, ...head), make("ul", {}, ...reasons));
+  const attributes = { class: "gm-verdict", ...(passed ? {} : { open: "" }) };
+  return make("details", attributes, make("summary", {}, ...head), make("ul", {}, ...reasons));
 }
 
 function wordDiff(diff) {
@@ -928,8 +957,8 @@ function passage({ title, note, parts }) {
     if (opens || paragraphs.length === 0) paragraphs.push(make("p", { class: "gm-text", dir: "auto" }));
     paragraphs.at(-1).append(said(marked ? "mark" : "span", text), " ");
   }
-  const head = make("div", { class: "gm-fieldhead" }, said("span", title, { class: "gm-label" }), said("span", note, { class: "gm-about" }));
-  return make("section", { class: "gm-passage" }, head, ...paragraphs);
+  const heading = [said("span", title, { class: "gm-label" }), said("span", note, { class: "gm-about" })];
+  return make("section", { class: "gm-passage" }, make("div", { class: "gm-fieldhead" }, ...heading), ...paragraphs);
 }
 
 function pairBeside({ title, lines: entries }) {
@@ -940,10 +969,9 @@ function pairBeside({ title, lines: entries }) {
 function helpPanel() {
   const entries = COMMANDS.map(({ keys, help }) => [keys.map(keyName), help]);
   entries.push([["Ctrl+Enter"], "in a field: save"]);
-  const parts = entries.flatMap(([keys, help]) => [
-    make("dt", {}, ...keys.map((key) => make("kbd", {}, key))),
-    make("dd", {}, help),
-  ]);
+  const parts = entries.map(([keys, help]) =>
+    make("div", {}, make("dt", {}, ...keys.map((key) => make("kbd", {}, key))), make("dd", {}, help)),
+  );
   return make("dl", { class: "gm-help", hidden: "" }, ...parts);
 }
 
