@@ -300,6 +300,10 @@ class Workbench:
         if note := self._models.loading:
             self._heard(Progress(f"{role} model", 0, 0, 0, Ledger(), 0.0, note))
 
+    def unload(self) -> None:
+        """End the models, whose memory is free when this returns; a step that needs one loads it again."""
+        self._background.wait(self._models.close())
+
     def try_models(self) -> list[str]:
         """What each model is, and one small call to it, two lines each.
 

@@ -1,11 +1,11 @@
-"""JupyterLab in a browser, driven as a person drives it.
+"""JupyterLab and Notebook in a browser, driven as a person drives them.
 
-    with server(folder) as lab, browser(path) as chromium:
+    with server(folder, "lab") as lab, browser(path) as chromium:
         notebook = Notebook(chromium, lab, "project/processing.ipynb")
         notebook.run_all()
         notebook.shown("judge").get_by_text("judge: 14 in")
 
-Everything that depends on JupyterLab's own page, its class names and menus, is in this file. Times are only limits.
+Everything that depends on Jupyter's own page, its class names and menus, is in this file. Times are only limits.
 """
 
 import json
@@ -25,22 +25,22 @@ from house import SECONDS, jupyter_environment
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update --disable-sync"
-OPTIONS = (
-    "--no-browser",
-    "--allow-root",
-    "--ServerApp.ip=127.0.0.1",
-    "--ServerApp.port_retries=0",
+OPTIONS = ("--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0")
+LAB_OPTIONS = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.news_url=None",
     "--LabApp.expose_app_in_browser=True",
 )
-OVERRIDES = {  # all cells stay in the page, and nothing is fetched or asked
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+WHOLE = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}  # all cells stay in the page
+KINDS = {  # module, options, changed settings, and where notebooks are
+    "lab": ("jupyterlab", LAB_OPTIONS, {**QUIET, **WHOLE}, "lab/tree"),
+    "notebook": ("notebook", (), WHOLE, "notebooks"),
 }
+WHILE_LOADING = (
+    "Cannot read properties of undefined (reading 'schema')"  # Notebook 7.6's own, of any notebook
+)
 CODE = ".jp-NotebookPanel .jp-CodeCell"
-SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext"
-READY = f"{SESSION}?.session?.kernel?.connectionStatus === 'connected' && {SESSION}.session.kernel.status === 'idle'"
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,28 @@ class Lab:
     url: str
     token: str
     root: Path
+    kind: str
 
 
 @contextmanager
-def server(root: Path) -> Iterator[Lab]:
-    """A JupyterLab of its own on this folder; it and its kernels are ended afterwards."""
+def server(root: Path, kind: str = "lab") -> Iterator[Lab]:
+    """A JupyterLab or a Notebook of its own on this folder; it and its kernels are ended afterwards."""
+    module, options, overrides, _ = KINDS[kind]
     environment = jupyter_environment(root)
     settings = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps(OVERRIDES))
-    lab = Lab(f"http://127.0.0.1:{_free_port()}", token_hex(16), root)
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(json.dumps(overrides))
+    lab = Lab(f"http://127.0.0.1:{_free_port()}", token_hex(16), root, kind)
     where = (f"--ServerApp.port={lab.url.rsplit(':')[-1]}", f"--ServerApp.root_dir={root}")
-    words = [sys.executable, "-m", "jupyterlab", *OPTIONS, *where, f"--IdentityProvider.token={lab.token}"]
+    words = [
+        sys.executable,
+        "-m",
+        module,
+        *OPTIONS,
+        *options,
+        *where,
+        f"--IdentityProvider.token={lab.token}",
+    ]
     with (root / "server.log").open("w") as log:
         process = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -98,11 +108,11 @@ def _end(lab: Lab, process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _asked(lab: Lab, what: str, method: str = "GET") -> None:
+def _asked(lab: Lab, what: str, method: str = "GET") -> bytes:
     headers = {"Authorization": f"token {lab.token}"}
     request = urllib.request.Request(f"{lab.url}/api/{what}", method=method, headers=headers)
     with urllib.request.urlopen(request, timeout=20) as answer:
-        answer.read()
+        return bytes(answer.read())
 
 
 @contextmanager
@@ -123,15 +133,23 @@ class Notebook:
     def __init__(self, chromium: Browser, lab: Lab, path: str) -> None:
         document = json.loads((lab.root / path).read_text(encoding="utf-8"))
         self._ids = [cell["id"] for cell in document["cells"] if cell["cell_type"] == "code"]
+        self.lab = lab
         self.page: Page = chromium.new_page(viewport={"width": 1300, "height": 1000})
         self.page.set_default_timeout(SECONDS * 1000)
         self.complaints: list[str] = []
         self.outside: list[str] = []
         self._listen(lab.url.removeprefix("http"))
-        self.page.goto(f"{lab.url}/lab/tree/{path}?token={lab.token}&reset")
+        self._path = path
+        self.open()
+
+    def open(self) -> None:
+        """Load the page, for the first time or again; the kernel goes on."""
+        self.page.goto(f"{self.lab.url}/{KINDS[self.lab.kind][3]}/{self._path}?token={self.lab.token}&reset")
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
         self.page.locator(CODE).first.wait_for()
         self._wait_for_kernel()
+        if self.lab.kind == "notebook":
+            self.complaints = [said for said in self.complaints if said != WHILE_LOADING]
 
     def run_all(self) -> None:
         """Until every cell has run, or one has failed."""
@@ -146,14 +164,29 @@ class Notebook:
             self._wait_until_run(self._ids.index(cell_id), before)
 
     def restart(self) -> None:
-        heard = "(_, status) => { window.restarting ||= status === 'restarting'; }"
-        self.page.evaluate(
-            f"() => {{ window.restarting = false; {SESSION}.statusChanged.connect({heard}); }}"
-        )
         self._menu("Kernel", "Restart Kernel\u2026")
-        self.page.locator(".jp-Dialog button", has_text=re.compile("^Restart$")).click()
-        self.page.wait_for_function("() => window.restarting")
+        with self.page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/restart")):
+            self.page.locator(".jp-Dialog button", has_text=re.compile("^Restart$")).click()
         self._wait_for_kernel()
+
+    def stop(self) -> None:
+        """Press the stop button."""
+        self.page.locator(
+            '.jp-NotebookPanel-toolbar [data-command="notebook:interrupt-kernel"]'
+        ).first.click()
+
+    def start(self, cell_id: str) -> None:
+        """Run a cell without waiting for it."""
+        self._cell(cell_id).locator(".cm-content").first.click()
+        self.page.keyboard.press("Control+Enter")
+
+    def save(self) -> None:
+        self._menu("File", "Save Notebook" if self.lab.kind == "lab" else "Save Notebook")
+
+    def cells(self) -> list[str]:
+        """What stands in the notebook's cells on the disk, prose too."""
+        document = json.loads((self.lab.root / self._path).read_text(encoding="utf-8"))
+        return ["".join(cell["source"]) for cell in document["cells"]]
 
     def shown(self, cell_id: str) -> Locator:
         """The output of a cell."""
@@ -203,7 +236,15 @@ class Notebook:
 
     def _wait_for_kernel(self) -> None:
         """The page's own sign says idle before there is a kernel, and a cell that is run then is asked for one."""
-        self.page.wait_for_function(f"() => {READY}")
+        end = time.monotonic() + SECONDS
+        while not self._has_kernel():
+            assert time.monotonic() < end, "no kernel"
+            self.page.wait_for_timeout(100)
+
+    def _has_kernel(self) -> bool:
+        sessions = json.loads(_asked(self.lab, "sessions"))
+        kernels = [session["kernel"] for session in sessions if session["path"] == self._path]
+        return any(k["connections"] >= 1 and k["execution_state"] == "idle" for k in kernels)
 
     def _wait_until_run(self, which: int, before: str) -> None:
         """Until cell `which` (all, for one more than there are) has a number other than `before`, or a cell failed."""
