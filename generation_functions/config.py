@@ -123,6 +123,8 @@ SETTINGS = (
     Setting("EXPORT.GREETING", False, (), "conversations begin with the answering side's greeting"),
 )
 
+KNOWN = {setting.name: setting for setting in SETTINGS}
+
 # Settings of the lineage that have no meaning here; they are read, and named once as ignored.
 RETIRED = {
     "API.QUANTIZATION_SMALL": "a server knows its own model",
@@ -173,22 +175,45 @@ class Config(Mapping[str, Any]):
 def load(file: str | Path, changes: Iterable[str] = ()) -> Config:
     """The settings of `file` with `changes` ("SYSTEM.MODE=sample") on top. Raises ConfigError, one line."""
     path = Path(file)
+    return parsed(read(path), path, changes)
+
+
+def read(file: Path) -> str:
+    """The file's text with its line ends as they are. Raises ConfigError."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return file.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path} is not there; a config.yaml comes with the project") from None
+        raise ConfigError(f"{file} is not there; a config.yaml comes with the project") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not readable as YAML: {_said(error)}") from None
-    given = _flat(path, data or {})
+        raise ConfigError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def parsed(text: str, file: Path, changes: Iterable[str] = ()) -> Config:
+    """The settings that `load` gives when the file has this text."""
+    given = written(text, file)
     for change in changes:
-        name, equals, text = change.partition("=")
+        name, equals, value = change.partition("=")
         if not equals:
             said = re.match(r"[\w.]*", change)  # no more of it: a key may be in the rest
             raise ConfigError(f"{said and said[0]}: a change is written SECTION.KEY=value")
-        given[name.strip()] = _parsed(name.strip(), text)
-    return _checked(path, given)
+        given[name.strip()] = typed(name.strip(), value)
+    return _checked(file, given)
+
+
+def written(text: str, file: Path) -> dict[str, Any]:
+    """The values as they stand in the text, by their full names; ${NAME} is not looked up. Raises ConfigError."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not readable as YAML: {_said(error)}") from None
+    except (ValueError, RecursionError, TypeError) as error:  # a date such as 2024-99-99, a list as a key
+        raise ConfigError(f"{file} is not readable as YAML: {type(error).__name__}") from None
+    return _flat(file, data or {})
+
+
+def checked(name: str, value: Any, file: Path = Path("config.yaml")) -> Any:
+    """The value in its setting's own type. Raises ConfigError where the setting cannot have it."""
+    return _value(file, KNOWN[name], value)
 
 
 def _said(error: yaml.YAMLError) -> str:
@@ -205,13 +230,14 @@ def _flat(path: Path, data: Any) -> dict[str, Any]:
     for section, keys in data.items():
         if not isinstance(keys, (dict, type(None))):
             raise ConfigError(
-                f"{path}: {section} must hold keys, not a {type(keys).__name__}{_nearest(str(section))}"
+                f"{path}: {section} must hold keys, not a {type(keys).__name__}{nearest(str(section))}"
             )
         flat.update({f"{section}.{key}": value for key, value in (keys or {}).items()})
     return flat
 
 
-def _parsed(name: str, text: str) -> Any:
+def typed(name: str, text: str) -> Any:
+    """The value that a person wrote for a setting. Raises ConfigError."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
@@ -219,15 +245,14 @@ def _parsed(name: str, text: str) -> Any:
 
 
 def _checked(path: Path, given: Mapping[str, Any]) -> Config:
-    known = {setting.name: setting for setting in SETTINGS}
     values, ignored = {}, []
     for name, value in given.items():
         if name in RETIRED:
             ignored.append(f"{name} is ignored: {RETIRED[name]}")
-        elif name not in known:
-            raise ConfigError(f"{path}: {name} is not a setting{_nearest(name)}")
+        elif name not in KNOWN:
+            raise ConfigError(f"{path}: {name} is not a setting{nearest(name)}")
         else:
-            values[name] = _value(path, known[name], value)
+            values[name] = _value(path, KNOWN[name], value)
     _check_data_place(path, values)
     return Config(values, path.resolve().parent, tuple(ignored))
 
@@ -241,7 +266,8 @@ def _check_data_place(path: Path, values: Mapping[str, Any]) -> None:
         raise ConfigError(f"{path}: {without} cannot have {{data}}: its rows are without the chunk")
 
 
-def _nearest(name: str) -> str:
+def nearest(name: str) -> str:
+    """What may have been meant, for the end of an error."""
     names = [setting.name for setting in SETTINGS]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else f"; settings are {', '.join(names)}"
@@ -254,7 +280,7 @@ def _value(path: Path, setting: Setting, value: Any) -> Any:
     if isinstance(value, str):
         written, value = value, _from_environment(path, setting.name, value)
         if value != written and setting.kind in (int, float):
-            value = _parsed(setting.name, value)
+            value = typed(setting.name, value)
         elif setting.kind is not str or setting.allowed:
             value = {"true": True, "false": False}.get(value.strip().lower(), value)
     kind = setting.kind

@@ -91,8 +91,8 @@ def read_sources(folder: Path) -> tuple[list[Source], list[Skipped]]:
     sources, skipped = [], []
     for name, path, reason in _files(folder, "", {}):
         try:
-            text = "" if reason else _read(name, path)
-        except _Unreadable as unreadable:
+            text = "" if reason else read(name, path)
+        except Unreadable as unreadable:
             reason = str(unreadable)
         if reason:
             skipped.append(Skipped(name, reason))
@@ -108,7 +108,7 @@ def read_sources(folder: Path) -> tuple[list[Source], list[Skipped]]:
     return sources, skipped
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """Why a file is skipped."""
 
 
@@ -144,22 +144,22 @@ def _files(folder: Path, prefix: str, seen: dict[tuple[int, int], str]) -> Itera
 
 def _read_again(name: str, path: Path) -> str:
     try:
-        return _read(name, path)
-    except _Unreadable as unreadable:
+        return read(name, path)
+    except Unreadable as unreadable:
         raise ConfigError(f"PATH.INPUT: {path} was read before and cannot be now: {unreadable}") from None
 
 
-def _read(name: str, path: Path) -> str:
+def read(name: str, path: Path) -> str:
     suffix = _split_suffix(name)[1]
     if suffix.lower() not in TEXT_SUFFIXES:
-        raise _Unreadable(f"{suffix} is not plain text; convert it to .txt")
+        raise Unreadable(f"{suffix} is not plain text; convert it to .txt")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _Unreadable(f"cannot be read: {error.strerror}") from error
+        raise Unreadable(f"cannot be read: {error.strerror}") from error
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise _Unreadable("empty")
+        raise Unreadable("empty")
     return text
 
 
@@ -200,17 +200,17 @@ def _decode(data: bytes) -> str:
     text = data[len(mark) :].decode(encoding, "replace")
     damaged = text.count("\ufffd") - data.count("\ufffd".encode(encoding))
     if encoding != "utf-8" and damaged > len(text) / 100:
-        raise _Unreadable(f"begins as {encoding} but is something else")
+        raise Unreadable(f"begins as {encoding} but is something else")
     # A few bad bytes among good UTF-8 are damage, as at the end of a file that was cut; else it is not UTF-8.
     is_western = encoding == "utf-8" and damaged * 10 > _foreign(text)
     if is_western:
         text = _decode_western(data)
     if "\0" in text:
-        raise _Unreadable("binary, or UTF-16 without a byte-order mark")
+        raise Unreadable("binary, or UTF-16 without a byte-order mark")
     if len(_CONTROL.findall(text)) > len(text) / 50:
-        raise _Unreadable("binary")
+        raise Unreadable("binary")
     if is_western and _foreign(text) > 0.4 * len("".join(text.split())):
-        raise _Unreadable("neither UTF-8 nor Western European; save it as UTF-8")
+        raise Unreadable("neither UTF-8 nor Western European; save it as UTF-8")
     return text
 
 

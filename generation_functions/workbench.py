@@ -44,6 +44,7 @@ from .work import Work, Works
 if TYPE_CHECKING:
     from .widgets.dashboard import Dashboard
     from .widgets.review import ReviewWidget
+    from .widgets.settings import SettingsForm
 
 PILOT = 3  # chunks
 
@@ -68,7 +69,8 @@ class Workbench:
         readonly: bool = False,
         shard: Shard | None = None,
     ) -> None:
-        self.config = config.load(config_file, changes)
+        self._file, self._changes = Path(config_file), tuple(changes)
+        self.config = config.load(self._file, self._changes)
         self.folder = self.config.path("PATH.OUTPUT") / _run_name(run)
         self._shard = shard
         if shard:
@@ -318,6 +320,12 @@ class Workbench:
             got = self._background.wait(engine.complete(request))
             lines.append(report.answer_text(request, got))
         return lines
+
+    def settings(self) -> SettingsForm:
+        """config.yaml as a form, which says what saving would do to this run; texts can be brought there as well."""
+        from .widgets.settings import SettingsForm
+
+        return SettingsForm(self._file, self._changes, self)
 
     def try_prompt(self, stage: str, record: Any = None, *, draw: int = 0) -> Trial:
         """One answer of a stage about a record, by its prompt file as it is now, shown as it comes; nothing is kept.
