@@ -16,7 +16,7 @@ from typing import Any
 import regex
 
 from .export import editable
-from .records import Cast, Conversation, Pair, Verdict, chunk_of, pairs_of
+from .records import Cast, Conversation, Outcome, Pair, Verdict, chunk_of, pairs_of
 
 TITLE = 160  # characters
 LONG_FIELD = 50_000  # characters; a longer one is for an editor
@@ -145,6 +145,12 @@ def beside(record: Any) -> list[Json]:
 def label(check: str) -> str:
     """A check's name for people."""
     return check.removeprefix("check_").replace("_", " ")
+
+
+def verdicts(outcome: Outcome) -> list[Json]:
+    """All of an outcome; `earlier` are those on wordings that were given up."""
+    earlier = len(outcome.verdicts) - len(outcome.current)
+    return [{**verdict(of), "earlier": place < earlier} for place, of in enumerate(outcome.verdicts)]
 
 
 def verdict(of: Verdict) -> Json:

@@ -45,9 +45,10 @@ class Index:
     def look(self, n: int) -> None:
         item, record = self._see(n)
         self._texts[n] = _searched(record)
-        failed = frozenset(v.check for v in item.outcome.verdicts if not v.passed)
+        current = item.outcome.current
+        failed = frozenset(v.check for v in current if not v.passed)
         reason = item.outcome.reason.split(":")[0][:TITLE]
-        self._about[n] = (chunk_of(record).source, reason, failed, _disagreement(item.outcome.verdicts))
+        self._about[n] = (chunk_of(record).source, reason, failed, _disagreement(current))
 
     def look_again(self, n: int) -> None:
         """A row that has changed; one that was not looked at yet is looked at later anyway."""

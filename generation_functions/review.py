@@ -13,11 +13,13 @@ since it was seen is refused. It knows nothing of widgets.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from .records import Act
 from .store import Overlay, Store, standing
 
 PAGE = 50  # rows
+LISTS = 8  # of rows that match something, remembered for those who turn pages in them
 AT_ONCE = 2_000  # rows that are looked through before the first answer; more are in the background
 NOTHING = array("I", [2**32 - 1])[0]  # the record of a row that has none
 
@@ -55,6 +58,7 @@ class Review:
         self.begin: Reply = {"find": {}, "n": None}
         self._items: Items = batch.items
         self._lock = threading.RLock()
+        self._acting = 0  # the thread on which a message is answered
         self._item_of, self._record_of = _rows(self._items)
         self._places: dict[str, list[int]] = {}
         for n in range(len(self)):
@@ -64,8 +68,9 @@ class Review:
         self._versions: dict[str, int] = {}
         self._last_act = 0
         self._status = [self._status_of(n) for n in range(len(self))]
-        self._found: tuple[Any, list[int]] = ((), [])
+        self._found: dict[tuple[Any, ...], list[int]] = {}  # of what views asked for last
         self._index = Index(len(self), self._seen)
+        store.listeners.add(self)
         self._take_acts()
         if len(self) <= AT_ONCE:
             self._index.build()
@@ -79,12 +84,14 @@ class Review:
         """The answer to a message of the view: what it asked for, `refused`, or `error` with one line."""
         try:
             answer = self._OPS[message["op"]]
-            with self._lock:
+            with self._lock, self._act_of_own():
                 if not self._store.readonly:
                     self._take_acts()
                 return answer(self, message)
         except WorkbenchError as error:
             return {"error": str(error)}
+        except (sqlite3.Error, OSError) as error:
+            return {"error": f"the run cannot be written: {error}"}
         except (KeyError, IndexError, TypeError, ValueError) as error:
             return {"error": f"the view asked for what there is not: {type(error).__name__}: {error}"}
 
@@ -93,10 +100,23 @@ class Review:
         places = self._places.get(key, [])
         return {"find": dict(find), "n": places[0] if places else None}
 
+    def heard(self, act: Act) -> None:
+        """An act came, from here or from elsewhere."""
+        if act.step == self.batch.name and threading.get_ident() != self._acting:
+            self.changed()
+
     def to_csv(self, file: str | Path) -> Path:
         """All of the batch with the acts of this moment as a spreadsheet; Workbench.import_edits takes it back."""
         overlay = self._store.overlay(self.batch.name)
         return spreadsheet.write(Path(file), replace(self.batch, overlay=overlay))
+
+    @contextmanager
+    def _act_of_own(self) -> Iterator[None]:
+        self._acting = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._acting = 0
 
     # What can be asked
 
@@ -114,10 +134,13 @@ class Review:
 
     def _page(self, message: Message) -> Reply:
         """Later pages are of the list as the first one had it, so that acting on its rows moves no other."""
-        offset, asked = int(message["offset"]), (dict(message["find"]), message["sort"])
-        if offset == 0 or self._found[0] != asked:
-            self._found = (asked, self._matching(*asked))
-        matching = self._found[1]
+        offset, find, sort = int(message["offset"]), dict(message["find"]), message["sort"]
+        asked = (*sorted(find.items()), sort)
+        if offset == 0 or asked not in self._found:
+            self._found.pop(asked, None)
+            self._found[asked] = self._matching(find, sort)
+            self._found = dict(list(self._found.items())[-LISTS:])
+        matching = self._found[asked]
         if message.get("around") in matching:
             offset = matching.index(message["around"]) // int(message["limit"]) * int(message["limit"])
         rows = [self._row(n) for n in matching[offset : offset + int(message["limit"])]]
@@ -131,13 +154,22 @@ class Review:
         return {"item": self._whole(self._n(message))}
 
     def _act(self, message: Message) -> Reply:
-        n, kind = self._n(message), message["kind"]
-        if message["version"] != self._version(n):
+        n, kind, changes = self._n(message), message["kind"], message.get("changes") or {}
+        newer = [act for act in self._acts if act.key == self._key(n) and act.number > message["version"]]
+        if (
+            newer and kind in RULED and all(act.kind == kind for act in newer)
+        ):  # a row of the same record was ruled on
+            return {"saved": {"number": newer[-1].number, "kind": kind}, **self._now(n)}
+        if newer:
             return self._refused(n, "it has been changed elsewhere since you saw it")
         if kind == "undo" and not self._standing(self._key(n)):
             return self._refused(n, "nothing has been done to it that could be undone")
-        saved = self._saved(n, kind, message.get("changes") or {})
-        return {**saved, "item": self._whole(n), "counts": self.counts()}
+        return {**self._saved(n, kind, changes), **self._now(n)}
+
+    def _now(self, n: int) -> Reply:
+        """The row as it is after an act on it; `also` has the others of the same record, which are two by chance."""
+        also = [self._row(other) for other in self._places[self._key(n)] if other != n]
+        return {"item": self._whole(n), "also": also, "counts": self.counts()}
 
     def _undo(self, message: Message) -> Reply:
         """The last act that stands is taken back, whoever did it and when."""
@@ -145,7 +177,7 @@ class Review:
         if not left:
             return {"refused": "there is nothing to undo"}
         n = self._places[left[-1].key][0]
-        return {**self._saved(n, "undo", {}), "n": n, "item": self._whole(n), "counts": self.counts()}
+        return {**self._saved(n, "undo", {}), "n": n, **self._now(n)}
 
     def _bulk(self, message: Message) -> Reply:
         matching = self._matching(dict(message["find"]), "order")
@@ -264,7 +296,8 @@ class Review:
             "title": detail.shown(detail.title(edited(self._record(n), self._overlay)), detail.TITLE),
             "status": self._status[n],
             "marks": marks,
-            "votes": detail.votes(item.outcome.verdicts),
+            "votes": detail.votes(item.outcome.current),
+            "made": self._has_record(n),
             "version": self._version(n),
         }
 
@@ -281,7 +314,7 @@ class Review:
             "fields": detail.fields(record, stands, made=self._has_record(n)),
             "texts": [detail.text(stands)],
             "beside": detail.beside(record),
-            "verdicts": [detail.verdict(verdict) for verdict in item.outcome.verdicts],
+            "verdicts": detail.verdicts(item.outcome),
             "history": self._history(key),
         }
 

@@ -35,7 +35,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from .database import Log, hold, opened
 from .engine import Completion, Message
@@ -150,6 +151,12 @@ class Overlay:
         return cls(edits, ruling, frozenset(flags))
 
 
+class Listener(Protocol):
+    """Who wants to know of acts."""
+
+    def heard(self, act: Act) -> None: ...
+
+
 class Store:
     """The open run.db of one run folder; as a context manager it closes itself.
 
@@ -163,6 +170,7 @@ class Store:
         self._file = folder / "run.db"
         self._lock = threading.RLock()  # the step's thread writes while the notebook's reads
         self._prompts: set[str] = set()  # versions whose messages this process has written
+        self.listeners: WeakSet[Listener] = WeakSet()
         self._holder = None if readonly else hold(folder)
         try:
             self._db = opened(self._file, readonly)
@@ -326,7 +334,10 @@ class Store:
         )
         if self._log is not None:
             self._log.sync()
-        return replace(act, number=number, at=now)
+        kept = replace(act, number=number, at=now)
+        for listener in list(self.listeners):
+            listener.heard(kept)
+        return kept
 
     def overlay(self, step: str) -> Overlay:
         """What people did to the records that `step` made."""

@@ -202,8 +202,8 @@ class Review {
   }
 
   take(item) {
-    const { n, title, status, marks, votes, version } = item;
-    this.known.set(n, { n, title, status, marks, votes, version });
+    const { n, title, status, marks, votes, version, made } = item;
+    this.known.set(n, { n, title, status, marks, votes, version, made });
     if (n === this.selected) this.item = item;
   }
 
@@ -251,6 +251,10 @@ class Review {
   verdict(kind) {
     const n = this.selected;
     if (!this.known.has(n) || !this.can(kind)) return;
+    if (!this.known.get(n).made) {
+      this.say(`#${n} is ${this.known.get(n).status}: nothing was made of it yet that could be ruled on`);
+      return;
+    }
     if (this.drafts.get(n)?.refused) {
       this.complain("write", `#${n} has text that was refused: save it over what stands, or discard it`);
       return;
@@ -268,6 +272,7 @@ class Review {
     if (!this.can("undo")) return;
     const settle = (reply) => {
       if (!reply.item) return;
+      for (const row of reply.also ?? []) this.known.set(row.n, row);
       this.take(reply.item);
       if (reply.saved && this.rows.includes(reply.n) && !this.view.isTyping()) this.select(reply.n);
     };
@@ -301,7 +306,8 @@ class Review {
       sent = version?.() ?? this.known.get(n).version;
       return { op: "act", n, kind, version: sent, ...(changes && { changes }) };
     };
-    const settle = ({ saved, refused, item }) => {
+    const settle = ({ saved, refused, item, also }) => {
+      for (const row of also ?? []) this.known.set(row.n, row);
       const draft = this.drafts.get(n);
       if (draft && saved && draft.version === sent) draft.version = item.version;
       if (draft && refused && kind === "edit") draft.refused = refused;
@@ -775,7 +781,7 @@ class ItemPane {
       const name = command.dataset.act;
       const moves = name === "next" || name === "previous";
       command.hidden = !moves && !this.review.can(name);
-      command.disabled = !row && !moves && name !== "undo";
+      command.disabled = !moves && name !== "undo" && !row?.made;
       if (name in OUTCOME) command.setAttribute("aria-pressed", String(row?.marks.includes(DONE[name]) ?? false));
       if (name === "flag") command.setAttribute("aria-pressed", String(row?.marks.includes("flagged") ?? false));
     }
@@ -925,9 +931,9 @@ function voteMark(mark) {
 
 /** A pair that failed was written again and had all checks anew: those of the wordings before are folded away. */
 function verdictBoxes(verdicts) {
-  const last = verdicts.findLastIndex(({ check }) => check === verdicts[0].check);
+  const last = verdicts.filter(({ earlier }) => earlier).length;
   const boxes = verdicts.map(verdictBox);
-  if (last < 1) return boxes;
+  if (last === 0) return boxes;
   const summary = make("summary", {}, `Checks of earlier wordings: ${last}`);
   const earlier = make("div", { class: "gm-verdicts" }, ...boxes.slice(0, last));
   return [...boxes.slice(last), make("details", {}, summary, earlier)];
