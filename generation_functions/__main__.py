@@ -119,7 +119,7 @@ def _log() -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= LOG_SECONDS or progress.done == progress.total:
+        if now - last >= LOG_SECONDS or progress.done == progress.total or progress.pausing:
             last = now
             print(progress, file=sys.stderr, flush=True)
 

@@ -19,7 +19,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from .engine import Completion
-from .step import Progress
+from .step import Pause, Progress
 
 PROGRESS_SECONDS = 0.5  # between two changes of what a cell shows
 
@@ -57,12 +57,20 @@ class Meter:
 
 
 class Latest:
-    """Hears of progress on the loop's thread and shows it on the cell's, with what `note` has to say meanwhile."""
+    """Hears of progress on the loop's thread and shows it on the cell's, at most twice a second, with what `note` has
+    to say meanwhile; its beginning, its end and a wish to pause at once.
+    """
 
-    def __init__(self, report: Report, note: Callable[[Progress], str] = lambda progress: "") -> None:
-        self._report, self._note = report, note
+    def __init__(
+        self,
+        report: Report,
+        note: Callable[[Progress], str] = lambda progress: "",
+        pause: Pause | None = None,
+    ) -> None:
+        self._report, self._note, self._pause = report, note, pause or Pause()
         self._progress: Progress | None = None
         self._shown: Progress | None = None
+        self._at = 0.0
 
     def hear(self, progress: Progress) -> None:
         self._progress = progress
@@ -70,9 +78,13 @@ class Latest:
     def show(self) -> None:
         if self._progress is None or not self._progress.total:
             return
-        progress = replace(self._progress, note=self._note(self._progress))
-        if progress != self._shown:
-            self._shown = progress
+        ended = self._progress.done == self._progress.total
+        pausing = self._pause.requested and not self._pause.why and not ended
+        progress = replace(self._progress, note=self._note(self._progress), pausing=pausing)
+        now, before = time.monotonic(), self._shown
+        soon = before is None or ended or pausing != before.pausing
+        if progress != before and (soon or now - self._at >= PROGRESS_SECONDS):
+            self._shown, self._at = progress, now
             self._report(progress)
 
 
@@ -82,24 +94,20 @@ def in_notebook() -> bool:
 
 
 def display_progress() -> Report:
-    """Progress as one line of the running cell, at most twice a second, with a bar until it ends; silent outside a
-    notebook.
-    """
+    """Progress as one line of the running cell, with a bar until it ends; silent outside a notebook."""
     shell = get_ipython()
     if shell is None or not in_notebook():
         return lambda progress: None
-    shown: dict[str, Any] = {"cell": None, "handle": None, "at": 0.0}
+    shown: dict[str, Any] = {"cell": None, "handle": None}
 
     def report(progress: Progress) -> None:
-        now, cell = time.monotonic(), (shell.execution_count, progress.step)
+        cell = (shell.execution_count, progress.step)
         if shown["cell"] != cell and progress.done == progress.total and not progress.bought:
             return  # nothing was to be done
         if shown["cell"] != cell:
-            handle = display(bundle(progress), raw=True, display_id=True)
-            shown.update(cell=cell, handle=handle, at=now)
-        elif now - shown["at"] >= PROGRESS_SECONDS or progress.done == progress.total:
+            shown.update(cell=cell, handle=display(bundle(progress), raw=True, display_id=True))
+        else:
             shown["handle"].update(bundle(progress), raw=True)
-            shown["at"] = now
 
     return report
 

@@ -21,6 +21,7 @@ from .items import edited as edited
 from .records import Ledger, Outcome, Status, chunk_of, pairs_of
 from .store import Row, Store
 
+AT_ONCE = "stop once more to end at once"
 ERRORS_IN_A_ROW = 10  # engine errors after which a step ends instead of failing every item that is left
 ERRORS_IN_HUNDRED = 50  # engine errors among the last hundred items, likewise
 
@@ -41,7 +42,8 @@ class Step:
 class Progress:
     """How far a step is: `done` of `total` items, `bought` of them in this call, `seconds` since it began.
 
-    `note` says what it waits for; it is all that there is to say of work without items.
+    `note` says what it waits for; it is all that there is to say of work without items. `pausing` when a person
+    asked it to stop.
     """
 
     step: str
@@ -51,8 +53,11 @@ class Progress:
     ledger: Ledger
     seconds: float
     note: str = ""
+    pausing: bool = False
 
     def __str__(self) -> str:
+        if self.pausing:
+            return f"{self.step}: pausing at {self.done} of {self.total}, when what is in flight is done; {AT_ONCE}"
         if not self.total:
             return f"{self.step}: {self.note}"
         # the first of many in flight says nothing of how fast they come

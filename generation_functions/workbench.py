@@ -13,6 +13,7 @@ second cancels them. Nothing is loaded, asked or written at import.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -472,7 +473,8 @@ class Workbench:
 
     def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> Items:
         """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause, latest = Pause(), Latest(self._heard, self._note())
+        pause = Pause()
+        latest = Latest(self._heard, self._note(), pause)
         work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
         try:
             items = self._background.wait(work, pause, latest.show)
@@ -494,15 +496,14 @@ class Workbench:
 
     def _note(self) -> Callable[[Progress], str]:
         """What a step that begins now waits for, has bought, has spent and will spend, for its line of progress."""
-        before, meter = self._purse.spent, replace(self._meter)
+        before, meter, began = self._purse.spent, replace(self._meter), time.monotonic()
 
         def note(progress: Progress) -> str:
             spent = self._purse.spent - before
             left = spent / progress.bought * (progress.total - progress.done) if progress.bought else 0.0
             money = f"{spent:.4f} spent, about {spent + left:.4f} in all" if spent else ""
-            return "; ".join(
-                filter(None, (self._models.waiting, self._meter.since(meter, progress.seconds), money))
-            )
+            calls = self._meter.since(meter, time.monotonic() - began)
+            return "; ".join(filter(None, (self._models.waiting, calls, money)))
 
         return note
 

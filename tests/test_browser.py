@@ -4,13 +4,19 @@ GRISTMILL_SCREENSHOT=notebook.png keeps a picture of the whole notebook, GRISTMI
 makes the README's.
 """
 
+import itertools
 import json
 import os
+import re
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from house import SETTINGS, copy_of_project, exported, journal, set_parameters
+from fake_server import KEY, Body, FakeServer, sampled
+from house import SECONDS, SETTINGS, copy_of_project, exported, journal, set_parameters
 from lab import Lab, Notebook, browser, server
 from playwright.sync_api import Browser
 
@@ -153,6 +159,111 @@ def test_a_review_is_kept_whatever_becomes_of_page_and_kernel(notebook: Notebook
     assert "By hand, and better." in exported(project, run)["plain_qa.jsonl"].decode()
     assert notebook.outside == []
     assert notebook.complaints == []
+
+
+class Gate:
+    """Lets the first answers of a server through and holds the others until it is opened."""
+
+    def __init__(self, first: int) -> None:
+        self._first, self._open = itertools.count(1 - first), threading.Event()
+        self.holds = threading.Event()
+
+    def __call__(self, body: Body) -> str:
+        if next(self._first) > 0 and not self._open.is_set():
+            self.holds.set()
+            self._open.wait(SECONDS)
+        return sampled(body)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate(lab: Lab, notebook: Notebook, run: str) -> Iterator[Gate]:
+    """The notebook's models live behind a server that holds its answers after the first three."""
+    gate = Gate(3)
+    with FakeServer(gate) as server:
+        where = (
+            "SYSTEM.MODE=api",
+            f"API.BASE_URL={server.url}",
+            f"API.API_KEY={KEY}",
+            "API.LOGICAL_MODEL=fake",
+        )
+        slow = (*SETTINGS[1:], *where, "API.GRAMMAR=llama.cpp", "SYSTEM.CONCURRENCY_LIMIT=2")
+        set_parameters(lab.root / NOTEBOOK, RUN=run, CHANGES=list(slow))
+        notebook.open()
+        yield gate
+        gate.open()
+    set_parameters(lab.root / NOTEBOOK, CHANGES=list(SETTINGS))
+
+
+def test_the_stop_button_is_heard_during_a_slow_call(
+    notebook: Notebook, lab: Lab, run: str, gate: Gate
+) -> None:
+    notebook.run("parameters", "setup", "chunks")
+    notebook.start("judge")
+    assert gate.holds.wait(SECONDS)
+    notebook.stop()
+    notebook.shown("judge").get_by_text("judge: pausing at").wait_for()
+    gate.open()
+    notebook.shown("judge").get_by_text(
+        re.compile(r"Paused at \d+ of 14; run the cell again to go on")
+    ).wait_for()
+    notebook.run("judge")
+    assert notebook.shown("judge").locator(".gm-batch table").is_visible()
+    assert bought_once(journal(lab.root / "project", run))
+    assert notebook.complaints == []
+
+
+def test_a_second_stop_ends_a_cell_at_once(notebook: Notebook, gate: Gate) -> None:
+    notebook.run("parameters", "setup", "chunks")
+    notebook.start("judge")
+    assert gate.holds.wait(SECONDS)
+    notebook.stop()
+    notebook.shown("judge").get_by_text("judge: pausing at").wait_for()
+    notebook.stop()
+    notebook.shown("judge").get_by_text(
+        "Stopped; what was done is kept. Run the cell again to go on."
+    ).wait_for()
+
+
+def test_a_kernel_restarted_in_the_middle_of_a_step_loses_what_was_in_flight_at_the_most(
+    notebook: Notebook, lab: Lab, run: str, gate: Gate
+) -> None:
+    notebook.run("parameters", "setup", "chunks")
+    notebook.start("judge")
+    assert gate.holds.wait(SECONDS)
+    before = journal(lab.root / "project", run)
+    notebook.restart()
+    gate.open()
+    notebook.run("parameters", "setup", "judge")
+    assert notebook.errors() == []
+    calls = journal(lab.root / "project", run)
+    assert before and calls[: len(before)] == before
+    assert bought_once(calls)
+
+
+def test_a_second_notebook_on_the_same_run_is_told_who_has_it(
+    notebook: Notebook, lab: Lab, chromium: Browser, run: str
+) -> None:
+    notebook.run("parameters", "setup")
+    other = lab.root / "project" / "other.ipynb"
+    shutil.copyfile(lab.root / NOTEBOOK, other)
+    second = Notebook(chromium, lab, "project/other.ipynb")
+    try:
+        second.run("parameters", "setup")
+        (error,) = second.errors()
+        assert re.search(rf"RunError: .*{re.escape(run)}.* process \d+", error), error
+        notebook.restart()
+        second.run("setup")
+        assert second.shown("setup").locator(".gm-dashboard").is_visible()
+    finally:
+        second.close()
+
+
+def bought_once(calls: list[dict[str, Any]]) -> bool:
+    keys = [tuple(call[name] for name in ("stage", "input", "draw", "attempt")) for call in calls]
+    return len(keys) == len(set(keys)) > 0
 
 
 class View:

@@ -94,7 +94,8 @@ ONE_LINE = r"Paused at (\d+) of (\d+); run the cell again to go on\."
 
 def last_words(done: Done) -> list[str]:
     """What was said besides the steps' progress."""
-    return [line for line in done.stderr.splitlines() if not re.match(r"\w+: \d+ of \d+ done ", line)]
+    progress = re.compile(r"\w+: (\d+ of \d+ done |pausing at )")
+    return [line for line in done.stderr.splitlines() if not progress.match(line)]
 
 
 @pytest.mark.parametrize(

@@ -403,8 +403,9 @@ def test_votes_of_a_row_are_those_on_its_last_wording(project: Project) -> None:
     wrong: list[str] = []
 
     def answer(r: Request) -> str:
-        is_wrong = any(question in r.messages[-1].content for question in wrong)
-        return says("Inaccurate", "It says something else.") if r.stage == "check_accuracy" and is_wrong else agreeable(r)
+        if r.stage == "check_accuracy" and any(question in r.messages[-1].content for question in wrong):
+            return says("Inaccurate", "It says something else.")
+        return agreeable(r)
 
     with project.open(answer) as wb:
         written = wb.write(wb.judge(wb.chunks()))
