@@ -96,7 +96,7 @@ def row(page: ReviewPage, n: int) -> Locator:
 def choose(page: ReviewPage, n: int) -> None:
     """Click on a row and wait for all of it."""
     row(page, n).click()
-    page.find(".gm-headline .gm-under", has_text=f"#{n}").wait_for()
+    page.find(".gm-headline .gm-under", has_text=f"#{n + 1}").wait_for()
     page.find(".gm-body[aria-busy=false]").wait_for()
 
 
@@ -200,7 +200,7 @@ def test_five_fast_keys_accept_five_rows(page: ReviewPage, wb: Workbench) -> Non
     selected(page, 5)
     expect(page.find(".gm-row [data-mark=accepted]")).to_have_count(5)
     page.release()
-    says(page, "saved: accepted #4")
+    says(page, "saved: accepted #5")
     assert on_disk(wb) == [("accept", key) for key in keys(page)[:5]]
     expect(page.find("[data-mark=saving]")).to_have_count(0)
 
@@ -221,10 +221,10 @@ def test_an_act_is_saved_and_can_be_undone(page: ReviewPage, wb: Workbench, by: 
     ):
         choose(page, 3)
         do(name, key)
-        says(page, f"saved: {mark} #3")
+        says(page, f"saved: {mark} #4")
         assert row(page, 3).locator(".gm-chip").all_inner_texts() == [mark]
         do("undo", "u")
-        says(page, "saved: undone #3")
+        says(page, "saved: undone #4")
         assert page.find(".gm-row .gm-chip").count() == 0
         assert [kind for kind, _ in on_disk(wb)[-2:]] == [name, "undo"]
         selected(page, 3)
@@ -233,10 +233,10 @@ def test_an_act_is_saved_and_can_be_undone(page: ReviewPage, wb: Workbench, by: 
 def test_a_second_flag_takes_the_first_off(page: ReviewPage) -> None:
     page.find(".gm-list").focus()
     page.press("f")
-    says(page, "saved: flagged #0")
+    says(page, "saved: flagged #1")
     expect(page.find('[data-act="flag"]')).to_have_attribute("aria-pressed", "true")
     page.press("f")
-    says(page, "saved: flag taken off #0")
+    says(page, "saved: flag taken off #1")
     expect(page.find('[data-act="flag"]')).to_have_attribute("aria-pressed", "false")
 
 
@@ -247,7 +247,7 @@ def test_the_last_act_on_one_row_is_undone_from_its_history(page: ReviewPage, wb
     choose(page, 0)
     page.find("summary", has_text="History: 2 acts").click()
     page.find('[data-act="undo-this"]').click()
-    says(page, "saved: undone #0")
+    says(page, "saved: undone #1")
     assert on_disk(wb)[-1] == ("undo", keys(page)[0])
     assert row(page, 0).locator(".gm-chip").all_inner_texts() == ["flagged"]
 
@@ -255,13 +255,13 @@ def test_the_last_act_on_one_row_is_undone_from_its_history(page: ReviewPage, wb
 def test_undo_reaches_back_before_a_restart(library: Library, wb: Workbench, page: ReviewPage) -> None:
     choose(page, 2)
     page.press("x")
-    says(page, "saved: rejected #2")
+    says(page, "saved: rejected #3")
     wb.close()
     with library.open() as again:
         page.start(review_of(again))
         page.find(".gm-list").focus()
         page.press("Backspace")
-        says(page, "saved: undone #2")
+        says(page, "saved: undone #3")
         assert row(page, 2).locator(".gm-sign").get_attribute("data-status") == "kept"
         assert row(page, 2).locator(".gm-chip").count() == 0
         page.press("u")
@@ -279,7 +279,7 @@ def test_an_edit_is_typed_saved_and_shown_as_changed_words(page: ReviewPage, wb:
     field(page, "question").fill("How does a strong brine stop a microbe?")
     assert page.find("[data-mark=draft]").count() == 2
     page.press("Control+Enter")
-    says(page, "saved: edited #0")
+    says(page, "saved: edited #1")
     assert on_disk(wb) == [("edit", keys(page)[0])]
     assert page.find(".gm-diff ins").all_inner_texts() == [" a", " microbe?"]
     assert page.find(".gm-diff del").all_inner_texts() == [" microbe from growing?"]
@@ -338,7 +338,7 @@ def test_a_draft_that_says_what_stands_is_none(page: ReviewPage, wb: Workbench) 
 def test_an_edit_that_the_kernel_cannot_take_stays_a_draft(page: ReviewPage, wb: Workbench) -> None:
     field(page, "answer").fill(" ")
     page.press("Control+Enter")
-    says(page, "NOT saved: #0: answer must be a text that is not empty")
+    says(page, "NOT saved: #1: answer must be a text that is not empty")
     assert field(page, "answer").input_value() == " "
     assert on_disk(wb) == []
 
@@ -349,7 +349,7 @@ def test_what_somebody_else_changed_is_not_overwritten_unless_that_is_said(
     field(page, "answer").fill("Mine.")
     elsewhere(page, wb, 0, "edit", answer="Theirs.")
     page.press("Control+Enter")
-    says(page, "NOT saved: #0: it has been changed elsewhere since you saw it")
+    says(page, "NOT saved: #1: it has been changed elsewhere since you saw it")
     assert field(page, "answer").input_value() == "Mine."
     assert page.find(".gm-stands").inner_text() == "Theirs."
     field(page, "answer").focus()
@@ -357,7 +357,7 @@ def test_what_somebody_else_changed_is_not_overwritten_unless_that_is_said(
     expect(page.find('[data-act="save-over"]')).to_be_focused()
     assert len(on_disk(wb)) == 1
     page.press("Enter")
-    says(page, "saved: edited #0")
+    says(page, "saved: edited #1")
     assert len(on_disk(wb)) == 2
     assert field(page, "answer").input_value() == "Mine."
     expect(page.find(".gm-state", has_text="NOT saved")).to_have_count(0)
@@ -369,12 +369,12 @@ def test_a_verdict_on_what_somebody_else_changed_is_refused_and_shown(
     elsewhere(page, wb, 0, "edit", answer="Theirs.")
     page.find(".gm-list").focus()
     page.press("a")
-    says(page, "NOT saved: #0: it has been changed elsewhere")
+    says(page, "NOT saved: #1: it has been changed elsewhere")
     expect(row(page, 0).locator(".gm-chip")).to_have_text(["edited", "not saved"])
     page.press("k")
     expect(field(page, "answer")).to_have_value("Theirs.")
     page.press("a")
-    says(page, "saved: accepted #0")
+    says(page, "saved: accepted #1")
     expect(row(page, 0).locator(".gm-chip")).to_have_text(["edited", "accepted"])
 
 
@@ -387,7 +387,7 @@ def test_a_second_view_of_the_model_follows_the_first(page: ReviewPage) -> None:
     second.locator(".gm-row[aria-selected=true]").wait_for()
     choose(page, 2)
     page.press("x")
-    says(page, "saved: rejected #2")
+    says(page, "saved: rejected #3")
     second.locator('.gm-row[data-n="2"] [data-mark=rejected]').wait_for()
     expect(second.locator('.gm-row[data-n="0"]')).to_have_attribute("aria-selected", "true")
     assert second.locator('[role="status"]').inner_text() == ""
@@ -406,7 +406,7 @@ def test_a_change_made_elsewhere_never_goes_over_what_is_typed(page: ReviewPage,
 def test_a_view_that_is_shown_again_asks_anew_and_the_closed_one_no_more(page: ReviewPage) -> None:
     choose(page, 2)
     page.press("f")
-    says(page, "saved: flagged #2")
+    says(page, "saved: flagged #3")
     page.close_view(0)
     page.show()
     again = page.view(1)
@@ -570,7 +570,7 @@ def test_without_an_answer_it_says_not_saved_until_there_is_one(opened: Opened, 
     expect(page.find(".gm-status")).to_have_class(re.compile("gm-bad"))
     row(page, 0).locator("[data-mark='not saved']").wait_for()
     page.release()
-    says(page, "saved: accepted #0")
+    says(page, "saved: accepted #1")
     expect(page.find(".gm-status")).not_to_have_class(re.compile("gm-bad"))
     expect(page.find("[data-mark='not saved']")).to_have_count(0)
 
@@ -585,7 +585,7 @@ def test_what_a_dead_kernel_was_told_can_be_told_a_new_one(opened: Opened, wb: W
     page.lose.clear()
     field(page, "answer").focus()
     page.press("Control+Enter")
-    says(page, "saved: edited #0")
+    says(page, "saved: edited #1")
     expect(page.find("[data-mark='not saved']")).to_have_count(0)
     assert on_disk(wb) == [("edit", keys(page)[0])]
 
@@ -602,7 +602,7 @@ def test_a_verdict_that_got_no_answer_is_not_shown_as_given_and_can_be_given_aga
     assert row(page, 0).locator(".gm-chip").all_inner_texts() == ["not saved"]
     page.lose.clear()
     page.press("k", "x")
-    says(page, "saved: rejected #0")
+    says(page, "saved: rejected #1")
     assert row(page, 0).locator(".gm-chip").all_inner_texts() == ["rejected"]
     assert on_disk(wb) == [("reject", keys(page)[0])]
 
@@ -611,7 +611,7 @@ def test_a_kernel_that_cannot_save_says_why_in_red(page: ReviewPage, wb: Workben
     page.fail["act"] = "the disk is full"
     page.find(".gm-list").focus()
     page.press("x")
-    says(page, "NOT saved: #0: the disk is full")
+    says(page, "NOT saved: #1: the disk is full")
     expect(page.find(".gm-status")).to_have_class(re.compile("gm-bad"))
     expect(row(page, 0).locator(".gm-chip")).to_have_text(["not saved"])
     assert row(page, 0).get_attribute("data-status") == "kept"
@@ -643,7 +643,7 @@ def test_no_key_reaches_the_notebook_and_whatever_takes_focus_says_so(page: Revi
     page.press("j", "d", "d", "x", "b", "m", "0", "Shift+Enter", "?", "Escape", "e")
     expect(field(page, "question")).to_be_focused()
     page.press("d", "Control+Enter")
-    says(page, "saved: edited #2")
+    says(page, "saved: edited #3")
     assert page.page.evaluate("() => window.reached") == ["Control"]
     assert (
         page.find("button, input, select, textarea, summary, [tabindex='0']").evaluate_all(
@@ -672,7 +672,7 @@ def test_focus_stays_in_the_view_whatever_becomes_of_what_had_it(page: ReviewPag
     field(page, "answer").fill("By hand.")
     page.find('.gm-state [data-act="save"]').focus()
     page.press("Enter")  # the button is gone when it has done its work
-    says(page, "saved: edited #0")
+    says(page, "saved: edited #1")
     expect(page.find(".gm-list")).to_be_focused()
 
 
@@ -786,7 +786,7 @@ def test_hostile_text_that_a_person_types_comes_back_as_text(page: ReviewPage) -
     )
     field(page, "answer").focus()
     page.press("Control+Enter")
-    says(page, "saved: edited #0")
+    says(page, "saved: edited #1")
     assert "<script>window.executed=1</script>" in page.find(".gm-diff").inner_text()
     assert page.find("img, script, b").count() == 0
     assert page.page.evaluate("() => window.executed") is None
@@ -849,7 +849,7 @@ def busy(page: ReviewPage) -> None:
         "It dries the surface of meat and leaves phenols there, which slow bacteria down."
     )
     page.press("Control+Enter")
-    says(page, "saved: edited #3")
+    says(page, "saved: edited #4")
     page.find(".gm-verdict summary").last.click()
     page.find("summary", has_text="History").click()
     field(page, "question").fill("In which two ways does smoke keep meat?")

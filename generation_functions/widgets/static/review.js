@@ -252,18 +252,18 @@ class Review {
     const n = this.selected;
     if (!this.known.has(n) || !this.can(kind)) return;
     if (!this.known.get(n).made) {
-      this.say(`#${n} is ${this.known.get(n).status}: nothing was made of it yet that could be ruled on`);
+      this.say(`${named(n)} is ${this.known.get(n).status}: nothing was made of it yet that could be ruled on`);
       return;
     }
     if (this.drafts.get(n)?.refused) {
-      this.complain("write", `#${n} has text that was refused: save it over what stands, or discard it`);
+      this.complain("write", `${named(n)} has text that was refused: save it over what stands, or discard it`);
       return;
     }
     const textSaved = this.saveDraft(n);
     const { status, marks } = this.shown(n);
     const outcome = OUTCOME[kind];
     const already = outcome && status === outcome.status && marks.includes(outcome.mark);
-    if (already) this.say(`#${n} is ${outcome.mark} already`);
+    if (already) this.say(`${named(n)} is ${outcome.mark} already`);
     else this.act(kind, n, { needs: textSaved });
     if (outcome) this.step(1);
   }
@@ -351,7 +351,7 @@ class Review {
     const answered = (other) => other === write || (reply.saved && other.late && other.n === write.n);
     this.writes = this.writes.filter((other) => !answered(other));
     this.counts = reply.counts ?? this.counts;
-    const which = write.n === null ? "" : `#${write.n}: `;
+    const which = write.n === null ? "" : `${named(write.n)}: `;
     if (reply.saved) {
       this.unsaved.delete(write.n);
       this.trouble.write = "";
@@ -431,7 +431,7 @@ class Review {
   discard(n) {
     this.drafts.delete(n);
     this.unsaved.delete(n);
-    this.say(`#${n} is back to what stands`);
+    this.say(`${named(n)} is back to what stands`);
   }
 }
 
@@ -447,7 +447,12 @@ function expected(row, { kind }) {
 function inWords(write, reply) {
   if (reply.saved.count !== undefined) return `${DONE[write.kind]} ${number(reply.saved.count)}`;
   const unflagged = write.kind === "flag" && !reply.item.marks.includes("flagged");
-  return `${unflagged ? "flag taken off" : DONE[write.kind]} #${reply.item.n}`;
+  return `${unflagged ? "flag taken off" : DONE[write.kind]} ${named(reply.item.n)}`;
+}
+
+/** A row's number for people. */
+function named(n) {
+  return `#${n + 1}`;
 }
 
 /** Text as a textarea gives it back. */
@@ -676,7 +681,7 @@ class Queue {
     redraw(row, [shown, chips], () => [
       statusSign(shown.status),
       said("span", shown.title.slice(0, TITLE_CHARACTERS), { class: "gm-title" }),
-      make("span", { class: "gm-under" }, `#${n}`, ...chips.map(chip), voteSum(shown.votes)),
+      make("span", { class: "gm-under" }, named(n), ...chips.map(chip), voteSum(shown.votes)),
     ]);
     if (fresh) this.reveal(row);
   }
@@ -905,7 +910,7 @@ function progressOf(review, n) {
 function headline(row, chips) {
   const title = said("span", row.title.slice(0, TITLE_CHARACTERS), { class: "gm-title" });
   const status = make("span", { class: "gm-statusword", "data-status": row.status }, row.status);
-  return [statusSign(row.status), status, title, make("span", { class: "gm-under" }, `#${row.n}`, ...chips.map(chip))];
+  return [statusSign(row.status), status, title, make("span", { class: "gm-under" }, named(row.n), ...chips.map(chip))];
 }
 
 function statusSign(status) {
