@@ -17,7 +17,7 @@ python := .venv/bin/python
 no_python := There is no Python here: install Python 3.12 or 3.11, or name one with PYTHON=/path/to/python3.12
 setup = @test -n "$(PYTHON)" || { echo "$(no_python)" >&2; exit 1; }; "$(PYTHON)" bootstrap.py --cuda="$(CUDA)"
 
-.PHONY: help run lab test bench soak clean
+.PHONY: help run lab test bench soak pictures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ bench:  ## race the local engine against its peers on the default model (half an
 soak:  ## half an hour of mixed calls, cancellations and kills for the local engine
 	$(setup) --test
 	$(python) benchmarks/soak.py $(ARGS)
+
+pictures:  ## the README's pictures, from the notebook in a browser
+	$(setup) --test
+	GRISTMILL_PICTURES=docs $(python) -m pytest tests/test_pictures.py
 
 clean:  ## remove .venv and caches; keeps models, texts and output
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache __pycache__

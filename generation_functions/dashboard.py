@@ -111,12 +111,12 @@ def _bought(board: Board) -> Iterator[str]:
     if not board.usage:
         yield "<p>Nothing was asked of a model yet.</p>"
         return
-    said = [
-        counted(board.used("calls"), "call"),
-        f"{number(board.used('prompt_tokens'))} prompt tokens, "
-        f"{percent(board.used('cached_tokens'), board.used('prompt_tokens'))} of them from the cache",
-        f"{number(board.used('completion_tokens'))} tokens written",
-    ]
+    said = [counted(board.used("calls"), "call")]
+    if read := board.used("prompt_tokens"):  # some servers count nothing
+        share = percent(board.used("cached_tokens"), read)
+        said.append(f"{number(read)} prompt tokens, {share} of them from the cache")
+    if written := board.used("completion_tokens"):
+        said.append(f"{number(written)} tokens written")
     if unusable := board.used("unusable"):
         said.append(f"{number(unusable)} of the answers could not be used")
     if seconds := board.used("seconds"):

@@ -209,6 +209,19 @@ class Notebook:
         self._cell(cell_id).evaluate("cell => cell.scrollIntoView()")
         self.page.screenshot(path=file)
 
+    def seen(self, cell_id: str) -> bytes:
+        """The output of a cell as an image."""
+        return self.shown(cell_id).first.screenshot()
+
+    def write(self, cell_id: str, text: str) -> None:
+        """Put this in the place of what a cell says."""
+        self._cell(cell_id).locator(".cm-content").first.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(text)
+
+    def hide_sidebar(self) -> None:
+        self.page.keyboard.press("Control+b")
+
     def close(self) -> None:
         self.page.close()
 

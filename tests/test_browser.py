@@ -1,7 +1,6 @@
 """The notebook in a real JupyterLab and a real Notebook, in a real browser.
 
-GRISTMILL_SCREENSHOT=notebook.png keeps a picture of the whole notebook, GRISTMILL_README_PICTURE=docs/notebook.png
-makes the README's.
+GRISTMILL_SCREENSHOT=notebook.png keeps a picture of the whole notebook.
 """
 
 import itertools
@@ -62,8 +61,6 @@ def test_run_all_shows_every_step(notebook: Notebook, lab: Lab, run: str, undist
     notebook.run_all()
     if picture := os.environ.get("GRISTMILL_SCREENSHOT"):
         notebook.picture(Path(picture))
-    if picture := os.environ.get("GRISTMILL_README_PICTURE"):
-        notebook.view("vet", Path(picture))
     assert notebook.errors() == []
     for step in STEPS:
         table = notebook.shown(step).locator(".gm-batch table")

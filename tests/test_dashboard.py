@@ -9,6 +9,7 @@ import pytest
 from scripted import Project, agreeable, says
 
 from generation_functions import STEPS, Workbench, dashboard
+from generation_functions.engine import Completion, Request
 from generation_functions.widgets.dashboard import Dashboard
 from generation_functions.widgets.review import ReviewWidget
 
@@ -61,16 +62,21 @@ def test_every_step_is_shown_with_its_ledger(finished: Project) -> None:
             assert [int(n) for n in row[1].split()] == counts
 
 
-def test_calls_and_tokens_are_those_of_the_journal(finished: Project) -> None:
-    with finished.open() as wb:
-        usage = wb._store.usage()
-        calls, read = sum(row["calls"] for row in usage), sum(row["prompt_tokens"] for row in usage)
-        assert f"{calls:,} calls; {read:,} prompt tokens" in shown(wb).text
+def test_calls_and_tokens_are_those_of_the_journal(project: Project) -> None:
+    def counted(request: Request) -> Completion:
+        return Completion(agreeable(request), "stop", 1000, 900, 10)
 
-
-def test_a_run_without_anything_says_so(project: Project) -> None:
-    with project.open() as wb:
+    with project.open(counted) as wb:
         assert "Nothing was asked of a model yet." in shown(wb).text
+        wb.run()
+        calls = sum(row["calls"] for row in wb._store.usage())
+        said = f"{calls:,} calls; {calls * 1000:,} prompt tokens, 90% of them from the cache; {calls * 10:,} tokens"
+        assert said in shown(wb).text
+
+
+def test_tokens_that_a_server_does_not_count_are_not_shown_as_none(finished: Project) -> None:
+    with finished.open() as wb:
+        assert "prompt tokens" not in shown(wb).text
 
 
 def test_a_terminal_has_it_as_text(finished: Project) -> None:
