@@ -126,15 +126,15 @@ def make_pairs(folder: Path, pairs: int) -> None:
     with open_run(folder, MANY) as bench:
         chunks = bench.chunks().records
         for name in ("judge", "write", "vet", "standalone"):
-            step = bench._made_step(name, lambda record, ask: None, False)  # type: ignore[arg-type,return-value]
+            step = bench._steps.made(name, lambda record, ask: None)  # type: ignore[arg-type,return-value]
             for record, outcome in outcomes(name, chunks):
                 bench._store.put_item(name, row_of(step, record, outcome))
         arrangements = bench.config["SYSTEM.REARRANGEMENTS_TO_TAKE"]
         for name, inputs, record_of in (
-            ("cast", lambda: groups(bench._at_rest("distinct").passing, arrangements), cast_of),
-            ("converse", lambda: bench._at_rest("cast").passing, conversation_of),
+            ("cast", lambda: groups(bench._steps.at_rest("distinct").passing, arrangements), cast_of),
+            ("converse", lambda: bench._steps.at_rest("cast").passing, conversation_of),
         ):
-            step = bench._made_step(name, lambda record, ask: None, False)  # type: ignore[arg-type,return-value]
+            step = bench._steps.made(name, lambda record, ask: None)  # type: ignore[arg-type,return-value]
             for record in inputs():
                 bench._store.put_item(name, row_of(step, record, Outcome("kept", (record_of(record),))))
     (folder / "settings.json").write_text(json.dumps(MANY))

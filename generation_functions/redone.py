@@ -1,9 +1,9 @@
 """What other settings would do to a run: which items begin again, which count as older, what they had cost in calls.
 
-Nothing here decides that. A copy of the workbench takes the other settings, looks at the run on the disk as a
-workbench that is opened with them does, and the two are compared, item by item:
+Nothing here decides that. Steps with the other settings look at the run on the disk as a workbench that is opened with
+them does, and the two are compared, item by item:
 
-    touched(wb, wb.config, other)
+    touched(steps, steps.config, other)
             [Touched(step="judge", of=5, gone=0, older=5, missing=0, calls=5), ...]
 
 Nothing is written, and no model is loaded.
@@ -11,25 +11,22 @@ Nothing is written, and no model is loaded.
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from . import prompts, text
+from . import text
+from .background import Background
 from .config import Config
 from .database import opened
 from .errors import WorkbenchError
 from .items import Item, Items
 from .models import Models
 from .records import content_key
+from .steps import Material, Steps, variants
 from .store import Store
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 CUT_AT_MOST = 500_000  # bytes of texts that are cut for a look; about 1.5 s
 FILES_AT_MOST = 1_000  # files of another folder of texts that are read for a look
@@ -60,29 +57,29 @@ State = Mapping[
 ]  # of each step's inputs, by key: status, and whether it is older
 
 
-def redone(wb: Workbench, old: Config, new: Config) -> list[str]:
-    """What the settings `new` would do to the workbench's run in place of `old`, in sentences."""
+def redone(steps: Steps, old: Config, new: Config) -> list[str]:
+    """What the settings `new` would do to the run in place of `old`, in sentences."""
     changed = [name for name in new if new[name] != old[name]]
     if not changed:
         return []
     try:
-        before = _state(wb, old)
-        found = _compared(wb, before, _state(wb, new))
-        return _sentences(_that_matter(wb, before, old, new, changed, found), found)
+        before = _state(steps, old)
+        found = _compared(steps, before, _state(steps, new))
+        return _sentences(_that_matter(steps, before, old, new, changed, found), found)
     except _Unseen as unseen:
         return [str(unseen)]
     except WorkbenchError as error:
         return [f"With these settings the set-up cell stops: {error}"]
 
 
-def touched(wb: Workbench, old: Config, new: Config) -> list[Touched]:
+def touched(steps: Steps, old: Config, new: Config) -> list[Touched]:
     """What becomes of each step's items, of those steps where something does. Raises WorkbenchError as opening a
     workbench with the new settings would.
     """
-    return _compared(wb, _state(wb, old), _state(wb, new))
+    return _compared(steps, _state(steps, old), _state(steps, new))
 
 
-def _compared(wb: Workbench, before: State, after: State) -> list[Touched]:
+def _compared(steps: Steps, before: State, after: State) -> list[Touched]:
     found = []
     for step in before:
         was, now = before[step], after[step]
@@ -95,7 +92,7 @@ def _compared(wb: Workbench, before: State, after: State) -> list[Touched]:
         if step == "chunks":  # which is never pending
             missing = len(now.keys() - was.keys())
         if gone or older or fresh or missing:
-            calls = _calls(wb, step, gone + older)
+            calls = _calls(steps, step, gone + older)
             found.append(Touched(step, len(done), len(gone), len(older), fresh, missing, calls))
     return found
 
@@ -104,9 +101,9 @@ class _Unseen(Exception):
     """What can be said without looking, where that would take too long or there is nothing to look at."""
 
 
-def _state(wb: Workbench, settings: Config) -> State:
-    with _as_if(wb, settings) as other:
-        return {batch.name: _of(batch.items) for batch in other.status()}
+def _state(steps: Steps, settings: Config) -> State:
+    with _as_if(steps, settings) as other:
+        return {batch.name: _of(batch.items) for batch in other.look()}
 
 
 def _of(items: Sequence[Item]) -> dict[str, tuple[str, bool]]:
@@ -116,38 +113,34 @@ def _of(items: Sequence[Item]) -> dict[str, tuple[str, bool]]:
 
 
 @contextmanager
-def _as_if(wb: Workbench, settings: Config) -> Iterator[Workbench]:
-    """The workbench as it would be opened with these settings, to look at the same run and write nothing."""
+def _as_if(steps: Steps, settings: Config) -> Iterator[Steps]:
+    """The steps as they would be with these settings, to look at the same run and write nothing."""
     output = settings.path("PATH.OUTPUT")
-    if output.resolve() not in wb.folder.resolve().parents:
+    if output.resolve() not in steps.store.folder.resolve().parents:
         raise _Unseen(f"OUTPUT: this run stays where it is; one below {output} is gone on with, or begun.")
-    other = copy.copy(wb)
-    other.config, other._readonly, other._batches = settings, True, {}
-    other._models = Models(settings)
-    if settings != wb.config:
-        other._models.check()
-        _take_prompts(other, wb)
-        _take_texts(other, wb)
-    other.__dict__.pop("all_chunks", None)
-    with Store(wb.folder, readonly=True) as other._store:
+    models = Models(settings)
+    if settings != steps.config:
+        models.check()
+    with Store(steps.store.folder, readonly=True) as store:
+        other = Steps(settings, _material(steps, settings), store, models, Background())
         _refuse_to_cut_much(other)
         yield other
 
 
-def _take_prompts(other: Workbench, wb: Workbench) -> None:
+def _material(steps: Steps, settings: Config) -> Material:
+    """The stages and texts of these settings; what is the same is not read again."""
+    before, material = steps.config, steps.material
     names = ("PATH.PROMPTS", "PATH.DEFAULT_PROMPTS")
-    folders, before = ([one.config.path(name) for name in names] for one in (other, wb))
-    variants = other._variants()
-    if folders != before or variants != wb._variants():
-        other.stages = {name: prompts.load(name, folders, variants) for name in prompts.STAGES}
-
-
-def _take_texts(other: Workbench, wb: Workbench) -> None:
-    folder = other.config.path("PATH.INPUT")
-    if folder != wb.config.path("PATH.INPUT"):
-        if _is_large(folder):
-            raise _Unseen(f"INPUT: all texts below {folder} are read, and what is not there yet is begun.")
-        other._sources, other.skipped = text.read_sources(folder)
+    if [settings.path(name) for name in names] != [before.path(name) for name in names] or (
+        variants(settings) != variants(before)
+    ):
+        material = material.with_prompts(settings)
+    folder = settings.path("PATH.INPUT")
+    if folder == before.path("PATH.INPUT"):
+        return material
+    if _is_large(folder):
+        raise _Unseen(f"INPUT: all texts below {folder} are read, and what is not there yet is begun.")
+    return material.with_texts(settings)
 
 
 def _is_large(folder: Path) -> bool:
@@ -160,21 +153,21 @@ def _is_large(folder: Path) -> bool:
     return False
 
 
-def _refuse_to_cut_much(other: Workbench) -> None:
+def _refuse_to_cut_much(other: Steps) -> None:
     folder, size = other.config.path("PATH.INPUT"), other.config["SYSTEM.CHUNK_SIZE"]
-    marks = {source.name: content_key(source.digest, size, text.RULES) for source in other._sources}
-    unknown = [name for name, mark in marks.items() if other._store.cut(name, mark) is None]
+    marks = {source.name: content_key(source.digest, size, text.RULES) for source in other.material.sources}
+    unknown = [name for name, mark in marks.items() if other.store.cut(name, mark) is None]
     if sum((folder / name).stat().st_size for name in unknown if (folder / name).exists()) > CUT_AT_MOST:
-        calls = sum(row["calls"] for row in other._store.usage())
+        calls = sum(row["calls"] for row in other.store.usage())
         raise _Unseen(
             "The texts are cut anew, which takes a while, so nearly every step begins again: "
             f"{_counted(calls, 'call')} {_were(calls)} bought for the chunks as they are."
         )
 
 
-def _calls(wb: Workbench, step: str, keys: list[str]) -> int:
+def _calls(steps: Steps, step: str, keys: list[str]) -> int:
     """How many calls the step bought for these items."""
-    with closing(opened(wb.folder / "run.db", readonly=True)) as db:
+    with closing(opened(steps.store.folder / "run.db", readonly=True)) as db:
         total = 0
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
@@ -190,7 +183,7 @@ def _calls(wb: Workbench, step: str, keys: list[str]) -> int:
 
 
 def _that_matter(
-    wb: Workbench, before: State, old: Config, new: Config, changed: list[str], found: list[Touched]
+    steps: Steps, before: State, old: Config, new: Config, changed: list[str], found: list[Touched]
 ) -> list[str]:
     """Those of the changed settings that do something, alone or with the others."""
     is_large = sum(map(len, before.values())) > ATTRIBUTED_ITEMS
@@ -201,9 +194,9 @@ def _that_matter(
         alone = Config({**old, name: new[name]}, old.folder)
         without = Config({**new, name: old[name]}, new.folder)
         try:
-            if _compared(wb, before, _state(wb, alone)):
+            if _compared(steps, before, _state(steps, alone)):
                 return True
-            return _compared(wb, before, _state(wb, without)) != found
+            return _compared(steps, before, _state(steps, without)) != found
         except (WorkbenchError, _Unseen):
             return True  # without the others it is not even allowed
 

@@ -12,35 +12,32 @@ second cancels them. Nothing is loaded, asked or written at import.
 
 from __future__ import annotations
 
-import copy
-import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
-from . import acts, checks, config, conversations, cuts, dashboard, export, page, prompts, report, text
+from . import acts, config, dashboard, export, page, report, text
 from .background import Background
 from .batch import Batch, Files, Shown
 from .dashboard import Board
-from .errors import ConfigError, Paused, RunError
+from .errors import ConfigError, RunError
 from .estimate import Used, estimate
-from .items import Item, Items, Records, each, edited, holding, records_of
+from .items import Items, Records, records_of
 from .models import ROLES, Models, Role, about
 from .plans import PLANS, STEPS
-from .progress import Latest, Meter, display_progress, in_notebook, watching
-from .purse import Purse
-from .records import Act, Ledger, Outcome, chunk_of, content_key
+from .progress import display_progress, in_notebook, watching
+from .prompts import Stage
+from .records import Act, Ledger
 from .review import Review
 from .shard import Shard
-from .since import EDITED_SINCE, REVOTED, edited_since
-from .stage import Ask
-from .step import Pause, Progress, Step, at_rest, carry_out
-from .store import Origin, Overlay, Store
+from .since import EDITED_SINCE
+from .step import Progress
+from .steps import Material, Steps
+from .store import Store
 from .trial import Trial, Trials
-from .work import Work, Works
 
 if TYPE_CHECKING:
     from .widgets.dashboard import Dashboard
@@ -73,31 +70,22 @@ class Workbench:
         self._file, self._changes = Path(config_file), tuple(changes)
         self.config = config.load(self._file, self._changes)
         self.folder = self.config.path("PATH.OUTPUT") / _run_name(run)
-        self._shard = shard
         if shard:
             self.folder = shard.folder(self.folder)
         self._report = report or display_progress()
-        self._readonly = readonly
-        folders = [self.config.path("PATH.PROMPTS"), self.config.path("PATH.DEFAULT_PROMPTS")]
-        folders = list(dict.fromkeys(folders))
-        load = partial(prompts.load, folders=folders, variants=self._variants())
-        self.stages = {name: load(name) for name in prompts.STAGES}
-        self._works = Works(self.config, conversations.load_traits(folders))
+        material = Material.of(self.config)
         self._models = Models(self.config, say)
         if not readonly:
             self._models.check()
-        self._sources, self.skipped = text.read_sources(self.config.path("PATH.INPUT"))
-        if not readonly and (before := _OPEN.get(self.folder.resolve())):
-            before.close()  # a set-up cell that is run a second time
+            if before := _OPEN.get(self.folder.resolve()):
+                before.close()  # a set-up cell that is run a second time
         self._store = Store(self.folder, readonly=readonly)
         if not readonly:
             _OPEN[self.folder.resolve()] = self
-        self._trials = Trials(load, self._store)
-        spent = sum(row["cost"] for row in self._store.usage())
-        self._purse = Purse(self._models.prices, self.config["API.SPENDING_LIMIT"], spent)
-        self._meter = Meter()
         self._background = Background()
-        self._batches: dict[str, Batch] = {}
+        how: dict[str, Any] = {"shard": shard, "report": self._heard, "rest": self._rest}
+        self._steps = Steps(self.config, material, self._store, self._models, self._background, **how)
+        self._trials = Trials(material.load, self._store)
         self._dashboards: WeakSet[Dashboard] = WeakSet()
 
     @staticmethod
@@ -116,7 +104,7 @@ class Workbench:
         models = small if small == large else f"{small} (small), {large} (large)"
         mode = "assistant" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
         ignored = "".join(f"\n  note: {line}" for line in self.config.ignored)
-        texts = f"texts: {len(self._sources)}"
+        texts = f"texts: {len(self._steps.material.sources)}"
         return f"Workbench: run {self.folder}, {mode} mode\n  model: {models}\n  {texts}{ignored}"
 
     def __enter__(self) -> Workbench:
@@ -129,67 +117,54 @@ class Workbench:
 
     def chunks(self) -> Batch:
         """The texts as chunks; a subset of them where the configuration says so."""
-        made = self.all_chunks
-        notes = [f"{skipped.name} was skipped: {skipped.reason}" for skipped in self.skipped]
-        if self.config["SYSTEM.USE_SUBSET"] and self.config["SYSTEM.SUBSET_SIZE"] < len(made):
-            notes.append(
-                f"{self.config['SYSTEM.SUBSET_SIZE']} of {len(made)} chunks are taken (SYSTEM.USE_SUBSET)"
-            )
-            made = records_of(text.subset(made, self.config["SYSTEM.SUBSET_SIZE"]))
-        if self._shard:
-            notes.append(f"of {len(made)} chunks this is shard {self._shard}")
-            made = made.only([place for place, key in enumerate(made.keys) if self._shard.has(key)])
-        return self._kept(Batch("chunks", each(made), notes=(*self.config.ignored, *notes)))
-
-    @cached_property
-    def all_chunks(self) -> Records:
-        return cuts.chunks(self._sources, self.config["SYSTEM.CHUNK_SIZE"], self._store)
+        return self._steps.do("chunks")
 
     def judge(self, chunks: Batch | None = None, *, again: bool = False) -> Batch:
         """The chunks worth asking about; the others rejected, with the model's reason."""
-        return self._step("judge", self._records(chunks, "chunks"), again)
+        return self._steps.do("judge", chunks, again)
 
     def write(self, judged: Batch | None = None, *, again: bool = False) -> Batch:
         """Question-answer pairs of each chunk, not yet checked."""
-        return self._step("write", self._records(judged, "judge"), again)
+        return self._steps.do("write", judged, again)
 
     def vet(self, written: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that pass the votes on question, relevance and accuracy, some of them rewritten.
 
         A pair that a person edited after it was vetted is voted on again by itself; the person's word stands.
         """
-        return self._step("vet", self._records(written, "write"), again)
+        return self._steps.do("vet", written, again)
 
     def standalone(self, vetted: Batch | None = None, *, again: bool = False) -> Batch:
         """The pairs that make sense without their text, some of them reworded and checked again.
 
         Here too a pair that a person edited is voted on by itself and stands.
         """
-        return self._step("standalone", self._records(vetted, "vet"), again)
+        return self._steps.do("standalone", vetted, again)
 
     def distinct(self, pairs: Batch | None = None) -> Batch:
         """The pairs without those that repeat an earlier one; each of these names the one it repeats.
 
         No calls.
         """
-        records = self._records(pairs, "standalone")
-
-        def repeats() -> list[tuple[int, str]]:
-            return [(n, f"repeats: {records[of].question}") for n, of in checks.duplicates(records).items()]
-
-        stamp = records.stamp and content_key(records.stamp, checks.RULES)
-        found = dict(self._store.remembered("distinct", stamp, repeats))
-        return self._kept(Batch("distinct", each(records, found), self._store.overlay("distinct")))
+        return self._steps.do("distinct", pairs)
 
     def cast(self, pairs: Batch | None = None, *, again: bool = False) -> Batch:
         """Groups of pairs with a character who answers, one who asks, and a scenario."""
-        wanted = [] if self.config["SKIP.CONVERSATION_GENERATION"] else self._records(pairs, "distinct")
-        groups = conversations.groups(wanted, self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
-        return self._step("cast", groups, again)
+        return self._steps.do("cast", pairs, again)
 
     def converse(self, casts: Batch | None = None, *, again: bool = False) -> Batch:
         """The conversations, checked in code against their pairs. Asks the large model."""
-        return self._step("converse", self._records(casts, "cast"), again)
+        return self._steps.do("converse", casts, again)
+
+    @property
+    def all_chunks(self) -> Records:
+        """Those of whole texts, without subset and shard."""
+        return self._steps.all_chunks
+
+    @property
+    def stages(self) -> Mapping[str, Stage]:
+        """What models can be asked, by name."""
+        return self._steps.material.stages
 
     def export(self) -> Files:
         """Write the datasets into the run's export/, and report.html, which shows the run; give their paths.
@@ -246,8 +221,8 @@ class Workbench:
     def status(self) -> list[Batch]:
         """Every step as it stands on disk, in the order of STEPS; nothing is done."""
         found: dict[str, Batch] = {}
-        steps = self._looked(found)
-        self._batches = found
+        steps = self._steps.look(found)
+        self._steps.batches = found
         return steps
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -263,7 +238,7 @@ class Workbench:
         return shown
 
     def _board(self) -> Board:
-        batches = self._looked({})
+        batches = self._steps.look()
         mode = "assistant mode" if self.config["SYSTEM.ASSISTANT_MODE"] else "role-play"
         notes = [note for batch in batches for note in batch.notes]
         return Board(self.folder.name, mode, batches, self._store.usage(), self._models.states, notes)
@@ -276,7 +251,7 @@ class Workbench:
     def _shown(self, step: str, find: Mapping[str, str], key: str) -> ReviewWidget:
         from .widgets.review import ReviewWidget
 
-        return ReviewWidget(Review(self._looking({})._at_rest(step), self._store), find, key)
+        return ReviewWidget(Review(self._steps.looking({}).do(step), self._store), find, key)
 
     def ledger(self) -> Shown:
         """What became of every step's items, and what was bought for it."""
@@ -326,7 +301,7 @@ class Workbench:
         """config.yaml as a form, which says what saving would do to this run; texts can be brought there as well."""
         from .widgets.settings import SettingsForm
 
-        return SettingsForm(self._file, self._changes, self)
+        return SettingsForm(self._file, self._changes, self._steps)
 
     def try_prompt(self, stage: str, record: Any = None, *, draw: int = 0) -> Trial:
         """One answer of a stage about a record, by its prompt file as it is now, shown as it comes; nothing is kept.
@@ -338,10 +313,9 @@ class Workbench:
         step = next((name for name, plan in PLANS.items() if stage in plan.stages), "")
         if not step:
             raise RunError(f"{stage} is no stage; the stages are {', '.join(self.stages)}")
-        inputs = self._records(None, STEPS[STEPS.index(step) - 1]) if step == "vet" else records_of([])
-        trial = self._trials.attempt(
-            step, stage, record, self._works.of(step, inputs), self._ask(step, False), draw
-        )
+        inputs = self._steps.inputs(step) if step == "vet" else records_of([])
+        work = self._steps.material.works.of(step, inputs)
+        trial = self._trials.attempt(step, stage, record, work, self._steps.ask(step), draw)
         with watching() as watched:
             return self._background.wait(trial(watched.hear), tick=watched.show)
 
@@ -359,7 +333,9 @@ class Workbench:
         if name not in STEPS:
             raise RunError(f"{name} is no step; the steps are {', '.join(STEPS)}")
         whole = batch if isinstance(batch, Batch) and isinstance(batch.items, Items) else None
-        return ReviewWidget(Review(whole or self._batches.get(name) or self._at_rest(name), self._store))
+        return ReviewWidget(
+            Review(whole or self._steps.batches.get(name) or self._steps.at_rest(name), self._store)
+        )
 
     def edit(self, record: Any, **changes: str) -> Act:
         """Change a record by hand: a pair's question and answer, a cast's card, scenario and plan, a conversation's
@@ -387,164 +363,22 @@ class Workbench:
         anything is kept, for a row that cannot be read, whose `id` the run does not have, or that file and run both
         changed.
         """
-        return acts.take_back(Path(file), self._store, self._at_rest)
+        return acts.take_back(Path(file), self._store, self._steps.at_rest)
 
     def _act(self, record: Any, kind: Any, changes: tuple[tuple[str, str], ...] = ()) -> Act:
-        place = acts.place_of(record, kind, self._batches, self._store.overlay)
+        place = acts.place_of(record, kind, self._steps.batches, self._store.overlay)
         return self._store.add_act(Act(place.step, place.key, kind, changes))
 
-    # How a step is done
-
-    def _variants(self) -> list[str]:
-        return [
-            *(["filenames"] if self.config["SYSTEM.USE_FILENAMES"] else []),
-            *(["free"] if self.config["SYSTEM.CONVERSATION_QUOTES"] == "free" else []),
-        ]
-
-    def _records(self, batch: Batch | None, step: str) -> Records:
-        """What goes into a step: the batch's records with the acts of this moment, or the run's own batch."""
-        if batch is None:
-            batch = self._batches.get(step) or self._at_rest(step)
-        return replace(batch, overlay=self._store.overlay(batch.name)).passing
-
-    def _at_rest(self, name: str) -> Batch:
-        """A step's batch as the disk has it."""
-        batch: Batch = getattr(self._looking(self._batches), name)()
-        return batch
-
-    def _looking(self, batches: dict[str, Batch]) -> Workbench:
-        """The same that does nothing and remembers its batches there; a step may run beside it."""
-        looking = copy.copy(self)
-        looking._readonly, looking._batches = True, batches
-        return looking
-
-    def _looked(self, batches: dict[str, Batch]) -> list[Batch]:
-        """Every step as it stands on disk, with what people's edits leave to be done."""
-        looking = self._looking(batches)
-        steps = [getattr(looking, name)() for name in STEPS]
-        for place, batch in enumerate(steps):
-            steps[place] = batches[batch.name] = self._with_edits(batch, steps[place + 1 :])
-        return steps
-
-    def _with_edits(self, batch: Batch, later: Sequence[Batch]) -> Batch:
-        note = edited_since(batch, later, self._store.made_of) if batch.overlay.edits else ""
-        return replace(batch, notes=(*batch.notes, note)) if note else batch
-
-    def _step(self, name: str, inputs: Records, again: bool) -> Batch:
-        work = self._works.of(name, inputs)
-        try:
-            items = self._items(name, inputs, work, again)
-        except Paused:
-            done = at_rest(self._made_step(name, work, again), inputs, self._store)
-            self._kept(Batch(name, done, self._store.overlay(name)))
-            raise
-        overlay = self._store.overlay(name)
-        if name in ("vet", "standalone"):
-            items = self._voted_again(items, overlay, again)
-        batch = self._kept(Batch(name, items, overlay))
-        if self._readonly or not overlay.edits:
-            return batch
-        looking = self._looking({name: batch})
-        return self._with_edits(
-            batch, [getattr(looking, later)() for later in STEPS[STEPS.index(name) + 1 :]]
-        )
-
-    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Items:
-        step = self._made_step(name, work, again)
-        if self._readonly:
-            return at_rest(step, inputs, self._store)
-        return self._carried_out(step, inputs, again)
-
-    def _made_step(self, name: str, work: Work, again: bool) -> Step:
-        plan = PLANS[name]
-        model = self._models.model(plan.role)
-        versions = [self.stages[stage].version for stage in plan.stages]
-        made_by = content_key(versions, model.name, self.config.fingerprint(plan.settings))
-        ask = self._ask(name, again)
-
-        def asking(record: Any) -> Coroutine[Any, Any, Outcome]:
-            return work(record, ask.on_behalf_of(Origin(name, record.key, chunk_of(record).key)))
-
-        return Step(name, made_by, asking, model.at_once)
-
-    def _ask(self, step: str, fresh: bool) -> Ask:
-        model, stages = self._models.model(PLANS[step].role), {n: self.stages[n] for n in PLANS[step].stages}
-        return Ask(model, stages, self._store, purse=self._purse, hear=self._meter.add, fresh=fresh)
-
-    def _carried_out(self, step: Step, inputs: Sequence[Any], again: bool) -> Items:
-        """The step's items, with progress shown from here. Raises Paused when a person stopped it."""
-        pause = Pause()
-        latest = Latest(self._heard, self._note(), pause)
-        work = carry_out(step, inputs, self._store, again=again, report=latest.hear, pause=pause)
-        try:
-            items = self._background.wait(work, pause, latest.show)
-            latest.show()
-        finally:
-            for live in list(self._dashboards):
-                live.rest()
-        if pause.requested:  # also when all that was left was in flight: the next step is not wanted
-            states = zip(items.statuses, items.older, strict=True)
-            left = sum(status == "pending" or (again and bool(older)) for status, older in states)
-            why = pause.why or f"Paused at {len(items) - left} of {len(items)}; run the cell again to go on."
-            raise Paused(why)
-        return items
+    # What dashboards are told
 
     def _heard(self, progress: Progress) -> None:
         self._report(progress)
         for live in list(self._dashboards):
             live.follow(progress)
 
-    def _note(self) -> Callable[[Progress], str]:
-        """What a step that begins now waits for, has bought, has spent and will spend, for its line of progress."""
-        before, meter, began = self._purse.spent, replace(self._meter), time.monotonic()
-
-        def note(progress: Progress) -> str:
-            spent = self._purse.spent - before
-            left = spent / progress.bought * (progress.total - progress.done) if progress.bought else 0.0
-            money = f"{spent:.4f} spent, about {spent + left:.4f} in all" if spent else ""
-            calls = self._meter.since(meter, time.monotonic() - began)
-            return "; ".join(filter(None, (self._models.waiting, calls, money)))
-
-        return note
-
-    def _voted_again(self, items: Items, overlay: Overlay, again: bool) -> Items:
-        """The votes on what a person edited after vetting, shown in place of those on the text that was."""
-        changed = {
-            place: edited(record, overlay)
-            for place, item in holding(items, overlay.edits)
-            for record in item.outcome.records
-            if record.key in overlay.edits
-        }
-        if not changed:
-            return items
-        revoted = self._items("vet", list(changed.values()), self._works.votes(), again)
-
-        def shown(item: Item) -> Item:
-            reason = f"{REVOTED}{item.outcome.status}"
-            return replace(item, outcome=replace(item.outcome, reason=reason))
-
-        return items.with_votes(dict(zip(changed, map(shown, revoted), strict=True)))
-
-    def _kept(self, batch: Batch) -> Batch:
-        """The batch with its notes, remembered, and readable on disk."""
-        notes = list(batch.notes)
-        if batch.older:
-            notes.append(
-                f"{batch.older} of {len(batch.items)} were made by an older prompt, model or setting; "
-                "again=True redoes them"
-            )
-        if batch.lost:
-            notes.append(
-                f"{batch.lost} edited or ruled on by hand are not here any more: "
-                "regenerated, or not in this subset"
-            )
-        batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
-        self._batches.pop(batch.name, None)
-        self._batches[batch.name] = batch  # the last is the one that was looked at last
-        if not self._readonly:
-            export.readable(self.folder, batch, self._store)
-            export.failures(self.folder, [batch])
-        return batch
+    def _rest(self) -> None:
+        for live in list(self._dashboards):
+            live.rest()
 
 
 def _run_name(run: str) -> str:

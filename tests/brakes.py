@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from generation_functions import workbench
+from generation_functions import steps
 from generation_functions.engine import Completion, Request, Sample
 from generation_functions.step import Pause
 from generation_functions.store import Store
@@ -87,7 +87,7 @@ def _remembered_pauses() -> list[Pause]:
         made.append(Pause())
         return made[-1]
 
-    workbench.Pause = pause  # type: ignore[assignment,misc]
+    steps.Pause = pause  # type: ignore[assignment,misc]
     return made
 
 

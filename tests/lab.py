@@ -153,15 +153,14 @@ class Notebook:
 
     def run_all(self) -> None:
         """Until every cell has run, or one has failed."""
+        _forget_number(self.page.locator(f"{CODE} .jp-InputPrompt"))
         self._menu("Run", "Run All Cells")
-        self._wait_until_run(len(self._ids), "")
+        self._wait_until_run(len(self._ids))
 
     def run(self, *ids: str) -> None:
         for cell_id in ids:
-            before = self._prompt(cell_id)
-            self._cell(cell_id).locator(".cm-content").first.click()
-            self.page.keyboard.press("Control+Enter")
-            self._wait_until_run(self._ids.index(cell_id), before)
+            self.start(cell_id)
+            self._wait_until_run(self._ids.index(cell_id))
 
     def restart(self) -> None:
         self._menu("Kernel", "Restart Kernel\u2026")
@@ -177,6 +176,7 @@ class Notebook:
 
     def start(self, cell_id: str) -> None:
         """Run a cell without waiting for it."""
+        _forget_number(self._cell(cell_id).locator(".jp-InputPrompt"))
         self._cell(cell_id).locator(".cm-content").first.click()
         self.page.keyboard.press("Control+Enter")
 
@@ -240,9 +240,6 @@ class Notebook:
     def _cell(self, cell_id: str) -> Locator:
         return self.page.locator(CODE).nth(self._ids.index(cell_id))
 
-    def _prompt(self, cell_id: str) -> str:
-        return self._cell(cell_id).locator(".jp-InputPrompt").first.inner_text().strip()
-
     def _menu(self, name: str, entry: str) -> None:
         self.page.locator("#jp-MainMenu .lm-MenuBar-itemLabel", has_text=re.compile(f"^{name}$")).click()
         self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{re.escape(entry)}$")).click()
@@ -259,16 +256,21 @@ class Notebook:
         kernels = [session["kernel"] for session in sessions if session["path"] == self._path]
         return any(k["connections"] >= 1 and k["execution_state"] == "idle" for k in kernels)
 
-    def _wait_until_run(self, which: int, before: str) -> None:
-        """Until cell `which` (all, for one more than there are) has a number other than `before`, or a cell failed."""
+    def _wait_until_run(self, which: int) -> None:
+        """Until cell `which` (all, for one more than there are) has a number, or a cell failed."""
         self.page.wait_for_function(
-            """([code, which, before]) => {
+            """([code, which]) => {
                 const cells = [...document.querySelectorAll(code)];
                 const prompts = cells.map(c => c.querySelector('.jp-InputPrompt').textContent.trim());
                 const asked = which < cells.length ? [prompts[which]] : prompts;
-                const ran = asked.every(prompt => /^\\[\\d+\\]:$/.test(prompt) && prompt !== before);
+                const ran = asked.every(prompt => /^\\[\\d+\\]:$/.test(prompt));
                 const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.stderr"]');
                 return (ran || failed) && !prompts.includes('[*]:');
             }""",
-            arg=[CODE, which, before],
+            arg=[CODE, which],
         )
+
+
+def _forget_number(prompts: Locator) -> None:
+    """A cell that is run again after a restart may get the number that it had."""
+    prompts.evaluate_all("prompts => prompts.forEach(prompt => { prompt.textContent = ''; })")

@@ -156,8 +156,8 @@ def test_hostile_text_stays_text(project: Project) -> None:
 
 def test_looking_disturbs_no_step_that_runs(finished: Project) -> None:
     with finished.open() as wb:
-        before = dict(wb._batches)
+        before = dict(wb._steps.batches)
         wb._page(True)
         wb._repr_mimebundle_()
-        assert wb._batches == before
-        assert not wb._readonly
+        assert wb._steps.batches == before
+        assert not wb._steps.readonly

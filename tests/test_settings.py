@@ -405,7 +405,7 @@ def test_what_is_said_of_other_chunks_is_what_happens(project: Project, change: 
     project.write("other/Long.txt", long)
     with project.open() as wb:
         wb.run()
-        [first, *_] = redone(wb, wb.config, settings_of(project, change))
+        [first, *_] = redone(wb._steps, wb.config, settings_of(project, change))
     assert "give way to" in first if "SIZE" in change else "are left out, not deleted" in first
     assert_it_happens(project, change)
 
@@ -416,7 +416,7 @@ def test_what_is_said_of_other_prompts_is_what_happens(finished: Project) -> Non
         "own/check_question.yaml", own.replace("without any other knowledge", "without knowing more", 1)
     )
     with finished.open() as wb:
-        [said] = redone(wb, wb.config, settings_of(finished, "PATH.PROMPTS=./own"))
+        [said] = redone(wb._steps, wb.config, settings_of(finished, "PATH.PROMPTS=./own"))
     assert said.startswith("PROMPTS: ") and " of vet;" in said
     assert_it_happens(finished, "PATH.PROMPTS=./own")
 
@@ -425,7 +425,7 @@ def assert_it_happens(finished: Project, *changes: str) -> None:
     """What `touched` says of the changes is what a workbench that is opened with them finds."""
     with finished.open() as wb:
         before = {batch.name: set(batch.items.inputs.keys) for batch in wb.status()}  # type: ignore[attr-defined]
-        told = {one.step: one for one in touched(wb, wb.config, settings_of(finished, *changes))}
+        told = {one.step: one for one in touched(wb._steps, wb.config, settings_of(finished, *changes))}
     bought = journal(finished.folder)
     with finished.open(agreeable, *changes) as wb:
         for batch in wb.status():
@@ -447,16 +447,18 @@ def assert_it_happens(finished: Project, *changes: str) -> None:
 def test_what_is_put_back_is_no_longer_older(finished: Project) -> None:
     with finished.open() as wb:
         five = settings_of(finished, "SYSTEM.DOUBLE_CHECK_COUNTER=5")
-        found = touched(wb, five, wb.config)
+        found = touched(wb._steps, five, wb.config)
         assert found and all((one.older, one.calls, one.fresh) == (0, 0, one.of) for one in found)
-        assert "no longer count as older" in redone(wb, five, wb.config)[0]
-        assert touched(wb, five, settings_of(finished, "SYSTEM.DOUBLE_CHECK_COUNTER=7")) == []
+        assert "no longer count as older" in redone(wb._steps, five, wb.config)[0]
+        assert touched(wb._steps, five, settings_of(finished, "SYSTEM.DOUBLE_CHECK_COUNTER=7")) == []
 
 
 def test_what_is_to_be_made_is_counted_in_an_unfinished_run(project: Project) -> None:
     with project.open() as wb:
         wb.write(wb.judge(wb.chunks()))
-        found = touched(wb, wb.config, settings_of(project, "SYSTEM.USE_SUBSET=true", "SYSTEM.SUBSET_SIZE=1"))
+        found = touched(
+            wb._steps, wb.config, settings_of(project, "SYSTEM.USE_SUBSET=true", "SYSTEM.SUBSET_SIZE=1")
+        )
     assert {one.step: (one.of, one.gone, one.missing) for one in found} == {
         "chunks": (2, 1, 0),
         "judge": (2, 1, 0),
@@ -474,7 +476,7 @@ def test_saying_it_changes_nothing_in_the_run(finished: Project) -> None:
             for row in wb._store._rows("select * from states union all select 'cuts', count(*) from cuts")
         ]
         for changes in [*CHANGES, ("SYSTEM.CHUNK_SIZE=200",)]:
-            redone(wb, wb.config, settings_of(finished, *changes))
+            redone(wb._steps, wb.config, settings_of(finished, *changes))
         after = [
             tuple(row)
             for row in wb._store._rows("select * from states union all select 'cuts', count(*) from cuts")
@@ -501,20 +503,20 @@ def test_what_would_be_redone_is_said_in_a_sentence(
 ) -> None:
     monkeypatch.undo()  # the models as they are, which is what refuses them
     with finished.open() as wb:
-        said = redone(wb, wb.config, settings_of(finished, *changes))
+        said = redone(wb._steps, wb.config, settings_of(finished, *changes))
         assert said[0].startswith(words) or words in said[0], said
-        assert redone(wb, wb.config, wb.config) == []
+        assert redone(wb._steps, wb.config, wb.config) == []
 
 
 def test_many_texts_are_not_cut_for_a_look(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generation_functions.redone.CUT_AT_MOST", 10)
     with finished.open() as wb:
-        [said] = redone(wb, wb.config, settings_of(finished, "SYSTEM.CHUNK_SIZE=120"))
+        [said] = redone(wb._steps, wb.config, settings_of(finished, "SYSTEM.CHUNK_SIZE=120"))
     calls = len(journal(finished.folder))
     assert said.startswith("The texts are cut anew") and f"{calls} calls were bought" in said
 
 
 def test_a_key_is_in_no_sentence(finished: Project) -> None:
     with finished.open() as wb:
-        said = redone(wb, wb.config, settings_of(finished, f"API.API_KEY={KEY}", "SYSTEM.MODE=api"))
+        said = redone(wb._steps, wb.config, settings_of(finished, f"API.API_KEY={KEY}", "SYSTEM.MODE=api"))
     assert KEY not in " ".join(said)

@@ -281,7 +281,7 @@ def test_what_a_run_would_redo_is_said_before_it_is_saved(finished: Project) -> 
     changes = ("SYSTEM.MODE=sample", "SYSTEM.CHUNK_SIZE=100", "SYSTEM.REARRANGEMENTS_TO_TAKE=1")
     bought = journal(finished.folder)
     with finished.open() as wb:
-        form = SettingsForm(finished.folder / "config.yaml", changes, wb)
+        form = SettingsForm(finished.folder / "config.yaml", changes, wb._steps)
         enter(form, "SYSTEM.GRAPH", False)
         assert "Nothing that was made is touched." in shown(form)
         enter(form, "SYSTEM.DOUBLE_CHECK_COUNTER", 5)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -21,12 +21,10 @@ from ..config import SETTINGS, Config
 from ..config_text import changed
 from ..errors import ConfigError
 from ..redone import redone
+from ..steps import Steps
 from .pieces import safe, with_class
 from .setting import Row, Shared
 from .upload import Upload
-
-if TYPE_CHECKING:
-    from ..workbench import Workbench
 
 STATIC = Path(__file__).parent / "static"
 TEXTS = "Texts"  # the last tab
@@ -41,14 +39,14 @@ class _Keys(anywidget.AnyWidget):
 
 
 class SettingsForm(ipywidgets.VBox):
-    """The form for a file. `changes` are those of the notebook, which come before the file; with a workbench it is
-    told what saving would redo in its run.
+    """The form for a file. `changes` are those of the notebook, which come before the file; with a run's steps it
+    says what saving would redo.
     """
 
     def __init__(
-        self, file: str | Path = "config.yaml", changes: Iterable[str] = (), wb: Workbench | None = None
+        self, file: str | Path = "config.yaml", changes: Iterable[str] = (), steps: Steps | None = None
     ) -> None:
-        self.file, self.wb = Path(file), wb
+        self.file, self.steps = Path(file), steps
         self._changes = tuple(changes)
         self._lock = threading.RLock()  # messages of the browser may come on several threads
         self._text, self._before, self._unreadable = "", None, ""
@@ -124,7 +122,7 @@ class SettingsForm(ipywidgets.VBox):
                 self._say("gm-error", str(error))
                 return
             self.load()
-            more = "; until then wb works with the settings that it was opened with" if self.wb else ""
+            more = "; until then wb works with the settings that it was opened with" if self.steps else ""
             self._say("gm-saved", f"Saved. Run the set-up cell again to work with them{more}.")
 
     @property
@@ -190,11 +188,11 @@ class SettingsForm(ipywidgets.VBox):
             self.preview.value = told + _lines_of(difference)
 
     def _redone(self, after: Config) -> str:
-        if self.wb is None or self._before is None:
+        if self.steps is None or self._before is None:
             return ""
         key = tuple(sorted((name, str(value)) for name, value in after.items()))
         if self._known[0] != key:
-            told = redone(self.wb, self._before, after)
+            told = redone(self.steps, self._before, after)
             lines = "".join(f"<p>{safe(line)}</p>" for line in told)
             self._known = key, f"<div class='gm-redone'>{lines}</div>"
         return self._known[1]
