@@ -9,6 +9,7 @@ becomes an edit, a changed `status` an acceptance or a rejection:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from .errors import ConfigError, RunError
 from .items import Item, edited, holding
 from .records import Act
 from .store import Overlay, Store
+
+STEPS = tuple(export.FILES)[1:]  # chunks are ruled on where they are judged
 
 Row = Mapping[str, Any]
 
@@ -59,7 +62,7 @@ def place_of(
     """Where an act on `record`, which may be an edited form of what was generated, belongs.
 
     Several steps can have the record. An acceptance is for one that rejected it, an undo for one with an act on it,
-    all else for the one whose batch is the last in `batches`. Raises RunError where there is none.
+    all else for the latest step of the run that has it. Raises RunError where there is none.
     """
     places = [place for name in batches for place in _places(record, batches[name], overlay_of(name))]
     if not places:
@@ -69,10 +72,10 @@ def place_of(
     elif kind == "undo":
         places = [place for place in places if place.acted_on]
     else:  # an act on a pair of `distinct` is for the step that the pair comes from
-        places = [place for place in places if place.step != "distinct"]
+        places = [place for place in places if place.step != "distinct" or place.acted_on]
     if not places:
-        raise RunError(f"there is nothing to {kind}: that record {_NOTHING[kind]}")
-    return places[-1]
+        raise RunError(f"there is nothing to {kind}: that record {_NOTHING.get(kind, 'is of no step')}")
+    return max(places, key=lambda place: STEPS.index(place.step))
 
 
 _NOTHING = {"accept": "was not rejected", "undo": "has no act that stands"}
@@ -93,19 +96,18 @@ def take_back(file: Path, store: Store, batch_of: Callable[[str], Batch]) -> lis
     if file.suffix.lower() == ".csv":
         step, rows = spreadsheet.read(file)
     else:
-        step = next((name for name, own in export.FILES.items() if own == file.name), "")
+        name = file.name.replace(export.APART, "")
+        step = next((step for step, own in export.FILES.items() if own == name), "")
         rows = rows_of_lines(file) if step in STEPS else []
     if step not in STEPS:
         names = ", ".join(export.FILES[name] for name in STEPS)
         raise RunError(f"{file.name} is none of the files that can be taken back: {names}, or one of to_csv")
-    state = f"taken back {file.name}"
+    state = f"taken back {file.resolve()}"
     taken = read_acts(file, rows, batch_of(step), json.loads(store.state(state) or "{}"))
     acts = [store.add_act(act) for act in taken.acts]
     store.set_state(state, json.dumps(taken.agreed))
+    export.took(file, store)
     return acts
-
-
-STEPS = tuple(export.FILES)[1:]  # chunks are ruled on where they are judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +129,18 @@ def read_acts(file: Path, rows: Sequence[tuple[int, Row]], batch: Batch, agreed:
     for item in batch.items:
         for record in item.outcome.records or (item.input,):
             left.setdefault(record.key, []).append((record, item))
-    taken = Taken([], dict(agreed))
+    taken, seen = Taken([], dict(agreed)), Counter[str]()
     for number, row in rows:
+        seen[row["id"]] += 1
         same = left.get(row["id"])
         if not same:
             raise RunError(
                 f"{file}:{number}: {row['id']} is no record of this run any more; nothing was taken back"
             )
         record, item = same.pop(0) if len(same) > 1 else same[0]  # two pairs in the same words have one key
-        name = f"{row['id']} {row.get('stood')}"
+        name = f"{row['id']} {row.get('stood')} {seen[row['id']]}"
         try:
-            found = _acts(batch.name, row, record, item, batch.overlay, agreed.get(name) or row.get("stood"))
+            found = _acts(batch.name, row, record, item, batch.overlay, agreed.get(name))
             says = export.stood(row.get("status"), export.editable(record), row)
         except (ConfigError, RunError) as error:
             raise RunError(f"{file}:{number}: {error}; nothing was taken back") from None
@@ -167,8 +170,9 @@ def rows_of_lines(file: Path) -> list[tuple[int, Row]]:
     return rows
 
 
-def _acts(step: str, row: Row, record: Any, item: Item, overlay: Overlay, base: str | None) -> list[Act]:
-    """`base` is a key of what the row was made from, None where nobody knows."""
+def _acts(step: str, row: Row, record: Any, item: Item, overlay: Overlay, agreed: str | None) -> list[Act]:
+    """`agreed` is a key of what the row said when it was last taken back."""
+    wrote = row.get("stood")
     stands, before = edited(record, overlay), export.status_of(record, item, overlay)
     was, now = export.flat(export.fields_of(stands)), export.flat(row)
     names, after = export.editable(record), row.get("status", before)
@@ -176,13 +180,15 @@ def _acts(step: str, row: Row, record: Any, item: Item, overlay: Overlay, base: 
         raise ConfigError(f"{gone[0]} is gone; a turn can be changed, not taken out")
     ours = [name for name in now if name in was or (name.startswith("turn ") and now[name])]
     changes = {name: now[name] for name in ours if not _same(now[name], was.get(name))}
-    if base == export.stood(after, names, now):
+    if (agreed or wrote) == export.stood(after, names, now):
         changes = {name: text for name, text in changes.items() if name not in names}
         after = before
-    elif (changes or after != before) and base not in (None, export.stood(before, names, was)):
-        raise RunError(
-            "this one has been changed in the run since the file was written; write it anew to see how"
-        )
+    elif changes or after != before:
+        unchanged = export.stood(before, names, was) in (agreed, wrote)
+        if not unchanged and (wrote or record.key in overlay.keys):
+            raise RunError(
+                "this one has been changed in the run since the file was written; write it anew to see how"
+            )
     for name, text in changes.items():
         if len(str(text)) == spreadsheet.LONGEST_CELL and was.get(name, "").startswith(text):
             raise ConfigError(
@@ -193,6 +199,8 @@ def _acts(step: str, row: Row, record: Any, item: Item, overlay: Overlay, base: 
         if after not in ("kept", "rejected"):
             raise ConfigError(f"status can be kept or rejected, not {after!r}")
         acts.append(Act(step, record.key, "accept" if after == "kept" else "reject"))
+    elif changes and after == "rejected":  # an edit by itself would let it go on
+        acts.append(Act(step, record.key, "reject"))
     if acts and not item.outcome.records:
         raise ConfigError(f"this one is {before}: there is nothing to change before {step} has made it")
     return acts

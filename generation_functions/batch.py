@@ -14,7 +14,7 @@ import html
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Batch(Sequence[Any]):
     overlay: Overlay = field(default_factory=Overlay)
     notes: tuple[str, ...] = ()
     rows: int = ROWS
+    run: str = ""  # the folder of the run that it is of
 
     @cached_property
     def passing(self) -> Records:
@@ -100,7 +101,7 @@ class Batch(Sequence[Any]):
     def show(self, status: Status | None = None, rows: int = ROWS) -> Batch:
         """The same batch, cut down to the items of one status; `rows` of them are shown."""
         items = self.of_status(status) if status else self.items
-        return Batch(self.name, items, self.overlay, self.notes, rows)
+        return replace(self, items=items, rows=rows)
 
     def reasons(self) -> dict[str, int]:
         """How often each reason for rejection or failure came, the part before the colon, most frequent

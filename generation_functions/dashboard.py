@@ -132,9 +132,7 @@ def _reasons(board: Board, looks: Looks) -> Iterator[str]:
         return
     yield f"<h4>Why things were lost</h4><table>{head(['reason', 'step', 'items'])}<tbody>"
     for reason, step in sorted(found, key=lambda each: -each[0].count)[:TOP]:
-        batch = next(batch for batch in board.batches if batch.name == step)
-        name = batch.items[reason.first].outcome.reason.split(":")[0] or reason.name
-        shown = _button(inline(reason.name), step, status=reason.status, reason=name)
+        shown = _button(inline(reason.name), step, status=reason.status, reason=reason.name)
         yield f"<tr><th scope='row'>{shown}</th><td>{step}</td><td>{number(reason.count)}</td></tr>"
     yield "</tbody></table>"
 

@@ -21,7 +21,7 @@ from .batch import Batch, Files, plain
 from .config import Config
 from .conversations import ASSISTANT, USER
 from .errors import ConfigError, RunError
-from .files import line, write_once, write_together, write_whole
+from .files import line, mark, write_once, write_together, write_whole
 from .items import Item, Records, edited
 from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn, content_key
 from .store import Answered, Overlay, Store
@@ -38,6 +38,7 @@ FILES = {
     "converse": "multiturn_convs.jsonl",
 }
 LINES = 2  # the form of all lines; with another number every file is written anew
+APART = ".edited"  # in the name of a file that was changed by hand and not taken back
 FAILED = "failed.jsonl"
 CALLS, PREFERENCES = "calls.jsonl", "calls_preferences.jsonl"
 ALWAYS = (
@@ -67,6 +68,22 @@ def readable(folder: Path, batch: Batch, store: Store | None = None) -> Path:
     stamp = batch.stamp and content_key(LINES, batch.stamp)
     write_once(store, file.name, stamp, [file], lambda: write_whole(file, map(line, rows)))
     return file
+
+
+def kept_apart(folder: Path, batch: Batch, store: Store) -> Path | None:
+    """Where a readable file now lies that a person changed and did not take back, as it is to be written anew."""
+    file = folder / FILES[batch.name]
+    known = store.state(file.name).split(" ")
+    if len(known) < 2 or not file.is_file() or mark(file) in (known[1], store.state(f"took {file.name}")):
+        return None
+    apart = file.with_name(f"{file.stem}{APART}{file.suffix}")
+    file.replace(apart)
+    return apart
+
+
+def took(file: Path, store: Store) -> None:
+    """The file was taken back as it is, so that it may be written anew."""
+    store.set_state(f"took {file.name}", mark(file))
 
 
 def rows_of(item: Item, overlay: Overlay) -> Iterator[Row]:
@@ -172,8 +189,7 @@ def failures(folder: Path, batches: Iterable[Batch]) -> Path | None:
     """
     file = folder / FAILED
     given = {batch.name: batch for batch in batches}
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.is_file() else []
-    before = [(json.loads(text)["step"], text) for text in lines]
+    before = list(_lines_by_step(file)) if file.is_file() else []
     found = (
         (FAILED, text)
         for step in FILES
@@ -181,6 +197,15 @@ def failures(folder: Path, batches: Iterable[Batch]) -> Path | None:
     )
     write_together(folder, [FAILED], found)
     return file if file.is_file() else None
+
+
+def _lines_by_step(file: Path) -> Iterator[tuple[str, str]]:
+    """What can be read of it; the rest is written again when its step is run."""
+    for text in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            yield str(json.loads(text)["step"]), text + "\n"
+        except (ValueError, TypeError, KeyError):
+            continue
 
 
 def _failed(batch: Batch) -> Iterator[str]:

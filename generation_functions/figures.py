@@ -93,13 +93,13 @@ class Looked:
 
     def add(self, place: int, item: Item, status: Status) -> None:
         self.seen += 1
-        for verdict in item.outcome.verdicts:
+        for verdict in item.outcome.current:
             self.votes.setdefault(verdict.check, Votes()).add(verdict)
         kind, _, rest = item.outcome.reason.partition(": ")
         if kind == "Undecided":
             self.votes.setdefault(rest.partition(":")[0], Votes()).undecided += 1
         if status in ("rejected", "failed"):
-            name = _name(item)
+            name = reason_of(item, status)
             self._reasons.setdefault((status, name), Reason(status, name, 0, place)).count += 1
 
 
@@ -111,9 +111,9 @@ def look(batch: Batch) -> Looked:
     return looked
 
 
-def _name(item: Item) -> str:
-    """What a reason is counted under: the part before the colon, whatever numbers are in it."""
-    if item.outcome.status == "kept":
+def reason_of(item: Item, status: Status) -> str:
+    """What an item's reason is counted under: the part before the colon, whatever numbers are in it."""
+    if status == "rejected" and item.outcome.status == "kept":
         return BY_HAND
     name = item.outcome.reason.partition(":")[0][:LONG_NAME]
     return NUMBERS.sub("N", name) or "no reason given"

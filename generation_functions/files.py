@@ -93,10 +93,10 @@ def write_once(
 
 
 def _state(stamp: str, files: Iterable[Path]) -> str:
-    return " ".join([stamp, *map(_mark, files)])
+    return " ".join([stamp, *map(mark, files)])
 
 
-def _mark(file: Path) -> str:
+def mark(file: Path) -> str:
     """Another one when somebody has written the file."""
     if not file.is_file():
         return "none"

@@ -1,6 +1,6 @@
 """What a step's records are found by, so that finding one among very many reads none of them.
 
-index = Index(len(rows), see)       # see(n) gives the item of row n and its record as it stands
+index = Index(len(rows), see)       # see(n) gives the item of row n, its record and its status as they stand
 index.build()
 index.matching(range(len(rows)), {"text": "honey", "check": "check_accuracy"}, split=True)     # [12, 40]
 """
@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .detail import TITLE, label
+from .detail import label
+from .figures import reason_of
 from .items import Item
-from .records import Cast, Conversation, Pair, Verdict, chunk_of
+from .records import Cast, Conversation, Pair, Status, Verdict, chunk_of
 
 MOST_SOURCES, MOST_REASONS = 200, 50  # that are offered to choose from
 
@@ -22,7 +23,7 @@ MOST_SOURCES, MOST_REASONS = 200, 50  # that are offered to choose from
 class Index:
     """Built once, from any thread; whoever needs it meanwhile waits."""
 
-    def __init__(self, rows: int, see: Callable[[int], tuple[Item, Any]]) -> None:
+    def __init__(self, rows: int, see: Callable[[int], tuple[Item, Any, Status]]) -> None:
         self._see = see
         self._texts = [""] * rows
         self._about: list[tuple[str, str, frozenset[str], float]] = [("", "", frozenset(), 0.0)] * rows
@@ -43,11 +44,11 @@ class Index:
         return sum(1 for about in self._about if about[3]) if self._ready.is_set() else 0
 
     def look(self, n: int) -> None:
-        item, record = self._see(n)
+        item, record, status = self._see(n)
         self._texts[n] = _searched(record)
         current = item.outcome.current
         failed = frozenset(v.check for v in current if not v.passed)
-        reason = item.outcome.reason.split(":")[0][:TITLE]
+        reason = reason_of(item, status) if item.outcome.reason or status == "rejected" else ""
         self._about[n] = (chunk_of(record).source, reason, failed, _disagreement(current))
 
     def look_again(self, n: int) -> None:

@@ -29,7 +29,7 @@ from .batch import Batch
 from .errors import RunError, WorkbenchError
 from .items import Item, Items, edited
 from .lookup import Index
-from .records import Act
+from .records import Act, Status
 from .store import Overlay, Store, standing
 
 PAGE = 50  # rows
@@ -67,7 +67,7 @@ class Review:
         self._overlay = Overlay()
         self._versions: dict[str, int] = {}
         self._last_act = 0
-        self._status = [self._status_of(n) for n in range(len(self))]
+        self._status: list[Status] = [self._status_of(n) for n in range(len(self))]
         self._found: dict[tuple[Any, ...], list[int]] = {}  # of what views asked for last
         self._index = Index(len(self), self._seen)
         store.listeners.add(self)
@@ -162,9 +162,21 @@ class Review:
             return {"saved": {"number": newer[-1].number, "kind": kind}, **self._now(n)}
         if newer:
             return self._refused(n, "it has been changed elsewhere since you saw it")
+        if self._was_redone(n):
+            return self._refused(
+                n, f"{self.batch.name} has made it anew since; run this cell again to see it"
+            )
         if kind == "undo" and not self._standing(self._key(n)):
             return self._refused(n, "nothing has been done to it that could be undone")
         return {**self._saved(n, kind, changes), **self._now(n)}
+
+    def _was_redone(self, n: int) -> bool:
+        """Whether the step has made something else of the row's input since this view was opened."""
+        key = self._items.inputs.keys[self._item_of[n]]
+        found = self._store.found(self.batch.name, [key]).get(key)
+        if found is None or found.made is None:
+            return False
+        return self._key(n) not in found.made if self._has_record(n) else bool(found.made)
 
     def _now(self, n: int) -> Reply:
         """The row as it is after an act on it; `also` has the others of the same record, which are two by chance."""
@@ -236,7 +248,7 @@ class Review:
                 self._index.look_again(n)
 
     def counts(self) -> dict[str, int]:
-        statuses = Counter(self._status)
+        statuses: Counter[str] = Counter(self._status)
         return {
             "all": len(self),
             **{status: statuses[status] for status in STATUSES},
@@ -276,7 +288,7 @@ class Review:
     def _version(self, n: int) -> int:
         return self._versions.get(self._key(n), 0)
 
-    def _status_of(self, n: int) -> str:
+    def _status_of(self, n: int) -> Status:
         status = self._items.statuses[self._item_of[n]]
         if status in ("failed", "pending") or self._record_of[n] == NOTHING:
             return status
@@ -334,9 +346,9 @@ class Review:
 
     # Finding
 
-    def _seen(self, n: int) -> tuple[Item, Any]:
+    def _seen(self, n: int) -> tuple[Item, Any, Status]:
         """What the index looks at of a row."""
-        return self._items[self._item_of[n]], edited(self._record(n), self._overlay)
+        return self._items[self._item_of[n]], edited(self._record(n), self._overlay), self._status[n]
 
     def _build(self) -> None:
         self._index.build()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from .batch import Batch
-from .items import Items, holding
-from .records import chunk_of
+from .items import Items, edited, holding
+from .records import chunk_of, pairs_of
 
 CHECKED, TALKED = ("vet", "standalone"), ("cast", "converse")
 EDITED_SINCE = " edited since; "
@@ -24,19 +24,32 @@ def edited_since(batch: Batch, later: Sequence[Batch], made_of: MadeOf) -> str:
 
     What stands on a record is of the same chunk, so what waits there and was made before is to be made anew.
     """
-    edited = [
-        (chunk_of(record).key, item.outcome.reason == f"{REVOTED}pending")
+    found = [
+        (edited(record, batch.overlay), item.outcome.reason == f"{REVOTED}pending")
         for _, item in holding(batch.items, batch.overlay.edits)
         for record in item.outcome.records
         if record.key in batch.overlay.edits
     ]
-    chunks = {chunk for chunk, _ in edited}
+    chunks = {chunk_of(record).key for record, _ in found}
     waiting = {step.name: _waiting(step, set(made_of(step.name, chunks))) for step in later if chunks}
-    pairs = max(sum(unvoted for _, unvoted in edited), *(len(waiting.get(name, ())) for name in CHECKED))
-    talks = sum(len(waiting.get(name, ())) for name in TALKED)
-    touched = {chunk for found in waiting.values() for chunk in found}
-    count = sum(unvoted or chunk in touched for chunk, unvoted in edited)
-    left = [_left(pairs, "pair", "voted on"), _left(talks, "conversation", "redone")]
+    unchecked = {record.key for record, unvoted in found if unvoted}
+    unchecked |= {key for name in CHECKED for _, keys in waiting.get(name, ()) for key in keys}
+    open_chunks = {chunk_of(record).key for record, _ in found if record.key in unchecked}
+    own = {record.key for record, _ in found}
+    talks = [
+        (chunk, keys)
+        for name in TALKED
+        for chunk, keys in waiting.get(name, ())
+        if keys & own or chunk in open_chunks  # a pair that waits for its votes is in no group yet
+    ]
+    pairs = len(unchecked & own)
+    touched = {key for _, keys in talks for key in keys}
+    count = sum(
+        record.key in unchecked | touched
+        or chunk_of(record).key in {chunk for chunk, _ in talks} & open_chunks
+        for record, _ in found
+    )
+    left = [_left(pairs, "pair", "voted on"), _left(len(talks), "conversation", "redone")]
     return f"{count}{EDITED_SINCE}{', '.join(filter(None, left))}" if count else ""
 
 
@@ -46,9 +59,14 @@ def _left(count: int, noun: str, done: str) -> str:
     return f"1 {noun} is to be {done}" if count == 1 else f"{count} {noun}s are to be {done}"
 
 
-def _waiting(batch: Batch, chunks: Collection[str]) -> list[str]:
-    """The chunk of each item that waits and is of one of these chunks."""
+def _waiting(batch: Batch, chunks: Collection[str]) -> list[tuple[str, set[str]]]:
+    """Of each item that waits and is of one of these chunks: the chunk, and the keys of what it stands on."""
     if not chunks or not isinstance(batch.items, Items):
         return []
-    items = zip(batch.items.inputs.chunks(), batch.items.statuses, strict=True)
-    return [chunk for chunk, status in items if status == "pending" and chunk in chunks]
+    inputs = batch.items.inputs
+    places = enumerate(zip(inputs.chunks(), batch.items.statuses, strict=True))
+    wanted = [place for place, (chunk, status) in places if status == "pending" and chunk in chunks]
+    records = [inputs[place] for place in wanted]
+    return [
+        (chunk_of(record).key, {record.key, *(pair.key for pair in pairs_of(record))}) for record in records
+    ]

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from . import export
 from .batch import Batch
 from .detail import label
@@ -24,6 +26,8 @@ from .files import write_whole
 
 LONGEST_CELL = 32_767  # characters; Excel and LibreOffice cut what is longer
 FORMULA = "=+-@\t\r"  # what a cell begins with that programs work out instead of showing
+NUMERIC = regex.compile(r"[\d\s.,:/eE%+-]*\d[\d\s.,:/eE%+-]*|(?i:true|false)")
+NAMED = "k"  # begins keys, which some programs would take for numbers
 NEEDED = ("id", "stood", "step", "status")
 READ_WHOLE = 1 << 30  # characters of a cell, so that none is refused as too long
 
@@ -39,6 +43,7 @@ def write(file: Path, batch: Batch) -> Path:
         for item in batch.items:
             for row in export.rows_of(item, batch.overlay):
                 cells = {**_texts(row), "votes": _votes(row), "step": batch.name}
+                cells |= {name: f"{NAMED}{cells[name]}" for name in ("id", "stood")}
                 yield _line([_guarded(cells.get(name, "")) for name in names])
 
     write_whole(file, lines())
@@ -77,11 +82,17 @@ def _line(cells: list[str]) -> str:
 
 def _guarded(text: str) -> str:
     text = text.replace("\0", "\ufffd")
-    return f"'{text}" if text.lstrip("'")[:1] in tuple(FORMULA) else text
+    return f"'{text}" if _acts_up(text) else text
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'")[:1] in tuple(FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and _acts_up(cell) else cell
+
+
+def _acts_up(text: str) -> bool:
+    """Whether a program would make something else of it: work it out, or take it for a number, a date or a truth."""
+    bare = text.lstrip("'")
+    return bare[:1] in tuple(FORMULA) or NUMERIC.fullmatch(bare) is not None
 
 
 def read(file: Path) -> tuple[str, list[tuple[int, Row]]]:
@@ -116,4 +127,5 @@ def _row(file: Path, number: int, cells: Mapping[str | None, Any]) -> Row:
     if None in cells:
         raise RunError(f"{file}:{number}: there are more cells than columns; nothing was taken back")
     row = {str(name): _unguarded(cell) for name, cell in cells.items()}
-    return {**row, "status": row["status"].strip().lower()}
+    keys = {name: row[name].strip().removeprefix(NAMED) for name in ("id", "stood")}
+    return {**row, **keys, "status": row["status"].strip().lower()}

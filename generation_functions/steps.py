@@ -20,7 +20,7 @@ from . import checks, conversations, cuts, export, prompts, text
 from .background import Background
 from .batch import Batch
 from .config import Config
-from .errors import Paused
+from .errors import Paused, RunError
 from .items import Item, Items, Records, each, edited, holding, records_of
 from .models import Models
 from .plans import PLANS, STEPS
@@ -34,9 +34,11 @@ from .stage import Ask
 from .step import Pause, Progress, Step, at_rest, carry_out
 from .store import Origin, Overlay, Store
 from .text import Skipped, Source
+from .trial import tried_cost
 from .work import Work, Works
 
 VOTED = ("vet", "standalone")  # whose edited pairs are voted on again by themselves
+CORRECTED = "corrected by hand, so it stands; the model: "
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ class Steps:
         rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.config, self.material, self.store, self.models = config, material, store, models
-        self.readonly = store.readonly
+        self.readonly, self._writes_files = store.readonly, not store.readonly
         self.batches: dict[str, Batch] = {}  # by step, the one that was looked at last at the end
         self._background, self._shard = background, shard
         self._report, self._rest = report, rest
-        spent = sum(row["cost"] for row in store.usage())
+        spent = sum(row["cost"] for row in store.usage()) + tried_cost(store)
         self._purse = Purse(models.prices, config["API.SPENDING_LIMIT"], spent)
         self._meter = Meter()
 
@@ -108,6 +110,8 @@ class Steps:
 
         Raises Paused when a person stopped it, EngineError when its models cannot go on.
         """
+        if not self.readonly:
+            self.store.be_open()
         if name == "chunks":
             return self._kept(self._chunks())
         records = self.inputs(name, batch)
@@ -122,10 +126,16 @@ class Steps:
             return records_of([])
         if batch is None:
             batch = self.batches.get(before) or self.at_rest(before)
+        self.be_own(batch)
         records = replace(batch, overlay=self.store.overlay(batch.name)).passing
         if name == "cast":
             return conversations.groups(records, self.config["SYSTEM.REARRANGEMENTS_TO_TAKE"])
         return records
+
+    def be_own(self, batch: Batch) -> None:
+        """Raises RunError for a batch of another run."""
+        if batch.run not in ("", str(self.store.folder)):
+            raise RunError(f"that batch is of {batch.run}, and this workbench of {self.store.folder}")
 
     def at_rest(self, name: str) -> Batch:
         """A step's batch as the disk has it."""
@@ -143,8 +153,14 @@ class Steps:
     def looking(self, batches: dict[str, Batch]) -> Steps:
         """The same that does nothing and remembers its batches there; a step may run beside it."""
         looking = copy.copy(self)
-        looking.readonly, looking.batches = True, batches
+        looking.readonly, looking._writes_files, looking.batches = True, False, batches
         return looking
+
+    def apart(self) -> Steps:
+        """The same, for a part of the run: what it does is done for good, its batches and files are not the run's."""
+        apart = copy.copy(self)
+        apart._writes_files, apart.batches = False, {}
+        return apart
 
     @cached_property
     def all_chunks(self) -> Records:
@@ -195,24 +211,50 @@ class Steps:
     # With models
 
     def _step(self, name: str, inputs: Records, again: bool) -> Batch:
-        work = self.material.works.of(name, inputs)
+        work = self._kind_to_people(name, self.material.works.of(name, inputs))
+        overlay = self.store.overlay(name)
         try:
             items = self._items(name, inputs, work, again)
+            if name in VOTED:
+                items = self._voted_again(items, overlay, again)
         except Paused:
             done = at_rest(self.made(name, work, again), inputs, self.store)
-            self._kept(Batch(name, done, self.store.overlay(name)))
+            self._kept(Batch(name, done, overlay))
             raise
-        overlay = self.store.overlay(name)
-        if name in VOTED:
-            items = self._voted_again(items, overlay, again)
         batch = self._kept(Batch(name, items, overlay))
         if self.readonly or not overlay.edits:
             return batch
         looking = self.looking({name: batch})
         return self._with_edits(batch, [looking.do(later) for later in STEPS[STEPS.index(name) + 1 :]])
 
-    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool) -> Items:
-        step = self.made(name, work, again)
+    def _kind_to_people(self, name: str, work: Work) -> Work:
+        """The same, but what a person corrected in an earlier step stands, whatever the models say of it."""
+        before = {"vet": ("write",), "standalone": ("write", "vet")}.get(name, ())
+        corrected = {key for step in before for key in self._corrected(step)}
+        if not corrected or self.readonly:
+            return work
+
+        async def kind(record: Any, ask: Ask) -> Outcome:
+            if record.key not in corrected:
+                return await work(record, ask)
+            said = await (self.material.works.votes() if name == "vet" else work)(record, ask)
+            if said.status == "kept" and said.records == (record,):
+                return said
+            return replace(said, status="kept", records=(record,), reason=f"{CORRECTED}{said.reason}")
+
+        return kind
+
+    def _corrected(self, step: str) -> list[str]:
+        """The keys of the records of a step as people left them."""
+        overlay = self.store.overlay(step)
+        if not overlay.edits:
+            return []
+        found = holding(self.at_rest(step).items, overlay.edits)
+        records = (record for _, item in found for record in item.outcome.records)
+        return [edited(record, overlay).key for record in records if record.key in overlay.edits]
+
+    def _items(self, name: str, inputs: Sequence[Any], work: Work, again: bool, kept_as: str = "") -> Items:
+        step = replace(self.made(name, work, again), name=kept_as or name)
         if self.readonly:
             return at_rest(step, inputs, self.store)
         return self._carried_out(step, inputs, again)
@@ -257,7 +299,8 @@ class Steps:
         }
         if not changed:
             return items
-        revoted = self._items("vet", list(changed.values()), self.material.works.votes(), again)
+        votes = self.material.works.votes()
+        revoted = self._items("vet", list(changed.values()), votes, again, kept_as="votes")
 
         def shown(item: Item) -> Item:
             reason = f"{REVOTED}{item.outcome.status}"
@@ -284,10 +327,15 @@ class Steps:
                 f"{batch.lost} edited or ruled on by hand are not here any more: "
                 "regenerated, or not in this subset"
             )
-        batch = replace(batch, notes=tuple(dict.fromkeys(notes)))
+        if self._writes_files and (apart := export.kept_apart(self.store.folder, batch, self.store)):
+            notes.append(
+                f"{export.FILES[batch.name]} was changed by hand and not taken back; it is kept as {apart.name}, which "
+                "wb.import_edits takes"
+            )
+        batch = replace(batch, notes=tuple(dict.fromkeys(notes)), run=str(self.store.folder))
         self.batches.pop(batch.name, None)
         self.batches[batch.name] = batch
-        if not self.readonly:
+        if self._writes_files:
             export.readable(self.store.folder, batch, self.store)
             export.failures(self.store.folder, [batch])
         return batch

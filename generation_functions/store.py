@@ -352,6 +352,7 @@ class Store:
 
     def add_cut(self, source: str, of: str, chunks: Sequence[tuple[str, int, Any]]) -> range:
         """Keep what `cut` and `chunks` give, all or nothing: key, `repeat` and JSON-able sentences of each chunk."""
+        self.be_open()
         with self._lock, self._db:
             self._db.execute("begin immediate")
             [(last,)] = self._db.execute("select coalesce(max(id), 0) from chunks")
@@ -389,17 +390,21 @@ class Store:
         if stamp and known == stamp:
             return json.loads(value)
         made = make()
-        if stamp and not self.readonly:
+        if stamp and not self.readonly and self._is_open:
             self.set_state(name, f"{stamp} {_json(made)}")
         return made
+
+    def be_open(self) -> None:
+        """Raises RunError when it was closed."""
+        if not self._is_open:
+            raise RunError(f"{self.folder} was closed; run the set-up cell to open it again")
 
     # How it is read and written
 
     def _write(self, query: str, values: tuple[Any, ...]) -> int:
         """Commit one change; gives the number of the row that it made."""
         with self._lock:
-            if not self._is_open:
-                raise RunError(f"{self.folder} was closed; run the set-up cell to open it again")
+            self.be_open()
             number = self._db.execute(query, values).lastrowid
         if self._log is not None:
             self._log.wrote()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import html
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from .stage import Ask, Check, Tried
 from .store import CallKey, Store
 from .work import Work
 
+COST = "trials' cost"  # the name under which it is kept
 LONG = 20_000  # characters of a prompt that are shown
 
 INPUTS = {"judge": Chunk, "write": Chunk, "vet": Pair, "standalone": Pair, "cast": Group, "converse": Cast}
@@ -97,6 +98,16 @@ class _Unkept:
     add_use = add_call
 
 
+def tried_cost(store: Store) -> float:
+    """What trials have cost that the journal does not have."""
+    return float(store.state(COST) or 0)
+
+
+def add_tried_cost(store: Store, cost: float) -> None:
+    if cost:
+        store.set_state(COST, str(max(0.0, tried_cost(store) + cost)))
+
+
 class Trials:
     """All trials since the workbench was opened; `load` reads a stage's file."""
 
@@ -119,6 +130,7 @@ class Trials:
                 question = await _question_of(name, work, input_of(step, record), asking)
             key = CallKey(name, content_key(name, question.values), draw)
             tried = await asking.once(key, question.values, question.check, hear=hear)
+            add_tried_cost(self._store, tried.call.cost)
             attempts = self._attempts.setdefault((name, key.input), [])
             attempts.append(Attempt(stage, text, tried))
             return Trial(list(attempts), self._store)
@@ -161,9 +173,13 @@ class Trial:
         return _fields(self.attempts[-1])
 
     def keep(self) -> None:
-        """Put the last answer into the journal, as if its step had bought it."""
+        """Put the last answer into the journal, as if its step had bought it after those that are there."""
         attempt = self.attempts[-1]
-        self._store.add_call(attempt.tried.call, attempt.stage.version, attempt.tried.request.messages[:-1])
+        key = attempt.tried.call.key
+        own = replace(key, attempt=len(self._store.calls(key.stage, key.input, key.draw)))
+        call = replace(attempt.tried.call, key=own)
+        self._store.add_call(call, attempt.stage.version, attempt.tried.request.messages[:-1])
+        add_tried_cost(self._store, -call.cost)  # the journal has it now
 
     def __repr__(self) -> str:
         parts = []

@@ -12,12 +12,15 @@ second cancels them. Nothing is loaded, asked or written at import.
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from . import acts, config, dashboard, export, page, report, text
 from .background import Background
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from .widgets.settings import SettingsForm
 
 PILOT = 3  # chunks
+FOLLOWED = 3  # dashboards that are told of what goes on, the latest ones
 
 _OPEN: WeakValueDictionary[Path, Workbench] = WeakValueDictionary()  # by the run's folder, in this process
 
@@ -86,7 +90,8 @@ class Workbench:
         how: dict[str, Any] = {"shard": shard, "report": self._heard, "rest": self._rest}
         self._steps = Steps(self.config, material, self._store, self._models, self._background, **how)
         self._trials = Trials(material.load, self._store)
-        self._dashboards: WeakSet[Dashboard] = WeakSet()
+        self._dashboards: deque[Dashboard] = deque(maxlen=FOLLOWED)  # those that follow the run
+        self._reading = threading.Lock()
 
     @staticmethod
     def folder_of(config_file: str | Path, run: str, changes: Iterable[str] = ()) -> Path:
@@ -95,6 +100,9 @@ class Workbench:
 
     def close(self) -> None:
         """End the models and let go of the run."""
+        last = self._page(False) if self._dashboards else ""
+        for live in list(self._dashboards):
+            live.end(last)
         self._background.wait(self._models.close())
         self._background.close()
         self._store.close()
@@ -192,7 +200,7 @@ class Workbench:
 
     def run(self) -> list[Batch]:
         """Every step, each with the batch before it, as the notebook's cells do."""
-        return self._through(self.chunks())
+        return _through(self._steps, self.chunks())
 
     def pilot(self, chunks: int = PILOT) -> list[Batch]:
         """A few chunks, spread over all texts, through every step: what a run will look like, before it is paid for.
@@ -203,7 +211,7 @@ class Workbench:
         few = {chunk.key for chunk in text.subset(whole.records, chunks)}
         items = [item for item in whole.items if item.input.key in few]
         note = f"a pilot of {len(items)} of {len(whole)} chunks"
-        return self._through(replace(whole, items=items, notes=(*whole.notes, note)))
+        return _through(self._steps.apart(), replace(whole, items=items, notes=(*whole.notes, note)))
 
     def estimate(self, chunks: int = PILOT) -> Shown:
         """Calls, tokens, money and time that the whole run will take, with their range, after a pilot."""
@@ -211,12 +219,6 @@ class Workbench:
         used = self._store.used([chunk.key for chunk in tried])
         whole = len(self.chunks())
         return Shown(str(estimate([Used(*row) for row in used], whole, self._models.at_once)))
-
-    def _through(self, chunks: Batch) -> list[Batch]:
-        batches = [chunks]
-        for name in STEPS[1:]:
-            batches.append(getattr(self, name)(batches[-1]))
-        return batches
 
     def status(self) -> list[Batch]:
         """Every step as it stands on disk, in the order of STEPS; nothing is done."""
@@ -233,7 +235,7 @@ class Workbench:
             from .widgets.dashboard import Dashboard  # not for those who never look
 
             live = Dashboard(self._page, self._shown)
-            self._dashboards.add(live)
+            self._dashboards.append(live)
             shown |= live.box._repr_mimebundle_()
         return shown
 
@@ -271,7 +273,10 @@ class Workbench:
         )
         if not left:
             return Shown(f"{name} is not loaded: its steps have nothing left to do")
-        engine = self._background.wait(self._models.ready(role), tick=partial(self._show_loading, role))
+        try:
+            engine = self._background.wait(self._models.ready(role), tick=partial(self._show_loading, role))
+        finally:
+            self._rest()
         return Shown(f"{name} is ready{about(engine) or f': {role}'}")
 
     def _show_loading(self, role: Role) -> None:
@@ -281,6 +286,7 @@ class Workbench:
     def unload(self) -> None:
         """End the models, whose memory is free when this returns; a step that needs one loads it again."""
         self._background.wait(self._models.close())
+        self._rest()
 
     def try_models(self) -> list[str]:
         """What each model is, and one small call to it, two lines each.
@@ -332,6 +338,8 @@ class Workbench:
         name = batch if isinstance(batch, str) else batch.name
         if name not in STEPS:
             raise RunError(f"{name} is no step; the steps are {', '.join(STEPS)}")
+        if isinstance(batch, Batch):
+            self._steps.be_own(batch)
         whole = batch if isinstance(batch, Batch) and isinstance(batch.items, Items) else None
         return ReviewWidget(
             Review(whole or self._steps.batches.get(name) or self._steps.at_rest(name), self._store)
@@ -377,8 +385,28 @@ class Workbench:
             live.follow(progress)
 
     def _rest(self) -> None:
-        for live in list(self._dashboards):
-            live.rest()
+        """Show the run as it is now that no step runs: at once, and with what takes reading when it is read."""
+        followed = list(self._dashboards)
+        if not followed:
+            return
+        page = self._page(False)
+        for live in followed:
+            live.rest(page)
+        if not self._reading.locked():
+            threading.Thread(target=self._read, name="gristmill-dashboard", daemon=True).start()
+
+    def _read(self) -> None:
+        with self._reading, suppress(RunError):  # it may have been closed meanwhile
+            page = self._page(True)
+            for live in list(self._dashboards):
+                live.rest(page)
+
+
+def _through(steps: Steps, chunks: Batch) -> list[Batch]:
+    batches = [chunks]
+    for name in STEPS[1:]:
+        batches.append(steps.do(name, batches[-1]))
+    return batches
 
 
 def _run_name(run: str) -> str:

@@ -1,13 +1,14 @@
 """What people do to records: nothing of it is lost, misapplied or silently done again."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from scripted import PROMPTS, Project, agreeable, like_pairs, pair, says
+from scripted import PROMPTS, Answer, Project, agreeable, like_pairs, pair, says
 
 from generation_functions import Workbench
 from generation_functions.engine import Request
@@ -484,3 +485,120 @@ def test_what_was_never_made_is_not_to_be_redone(project: Project) -> None:
     with project.open() as wb:
         wb.edit(wb.write(wb.judge(wb.chunks()))[0], answer="By hand.")
         assert not [note for note in notes(wb) if "edited since" in note]
+
+
+# What people did is never taken from them
+
+
+def rewording(request: Request) -> Answer:
+    """A model that rewords every pair."""
+    if request.stage != "make_standalone":
+        return agreeable(request)
+    texts = (request.grammar.sample(random.Random(request.seed + n)) for n in range(400))
+    return next(text for text in texts if request.grammar.read(text).text("question"))
+
+
+def other_prompt(project: Project, stage: str) -> str:
+    """The setting of a folder in which the stage's file says something else."""
+    own = yaml.safe_load((PROMPTS / f"{stage}.yaml").read_text(encoding="utf-8"))
+    project.write(f"own/{stage}.yaml", yaml.safe_dump({**own, "system": "Be strict."}, allow_unicode=True))
+    return f"PATH.PROMPTS={project.folder / 'own'}"
+
+
+def test_a_pair_that_a_person_put_back_stays_through_again(project: Project) -> None:
+    with project.open(rewording) as wb:
+        wb.run()
+        mine = wb.vet()[0]
+        wb.edit(wb.standalone()[0], question=mine.question, answer=mine.answer)
+        assert wb.standalone()[0] == mine
+
+    def strict(request: Request) -> Answer:
+        if request.stage == "check_accuracy" and mine.answer in request.messages[-1].content:
+            return says("Inaccurate", "The text does not say that at all.")
+        return rewording(request)
+
+    with project.open(strict, other_prompt(project, "check_accuracy")) as wb:
+        wb.standalone(again=True)
+        assert str(wb.vet().ledger) == "4 in: 4 kept, 0 rejected, 0 failed"
+        assert mine in wb.standalone().records
+
+
+def test_a_wording_that_is_put_back_has_its_own_votes(project: Project) -> None:
+    def answer(request: Request) -> Answer:
+        if request.stage == "check_accuracy" and "Salt." in request.messages[-1].content:
+            return says("Inaccurate", "The text does not say that at all.")
+        if request.stage == "write_pairs":
+            return like_pairs(SALT, ("What keeps it over winter?", "1", "Smoke does."))
+        return agreeable(request)
+
+    with project.open(answer) as wb:
+        written = wb.write(wb.judge(wb.chunks()))
+        wb.edit(wb.vet(written)[0], question=written[0].question, answer=written[0].answer)
+        outcome = wb.vet(written).items[0].outcome
+        assert outcome.reason == "edited by hand; its votes now: rejected"
+
+
+@pytest.mark.parametrize("looked_at", ["write", "vet"])
+def test_an_act_is_for_the_latest_step_that_has_the_record(finished: Project, looked_at: str) -> None:
+    with finished.open() as wb:
+        standing = wb.standalone()
+        getattr(wb, looked_at)()
+        assert wb.edit(standing[0], answer="By hand.").step == "standalone"
+
+
+@pytest.mark.parametrize(
+    ("step", "stage", "verdict"),
+    [("write", "check_accuracy", "Inaccurate"), ("vet", "make_standalone", "Reject")],
+)
+def test_what_a_person_corrected_stands_in_later_steps_too(
+    finished: Project, step: str, stage: str, verdict: str
+) -> None:
+    with finished.open(disagree_on(stage, verdict)) as wb:
+        wb.edit(getattr(wb, step)()[0], answer="By hand.")
+        wb.run()
+        assert "By hand." in [pair.answer for pair in wb.standalone()]
+        later = wb.vet() if step == "write" else wb.standalone()
+        assert "corrected by hand, so it stands; the model: " in repr(later)
+
+
+def test_what_was_edited_in_distinct_can_be_edited_again(finished: Project) -> None:
+    with finished.open() as wb:
+        file = wb.folder / FILES["distinct"]
+        first, *rest = rows(file)
+        rewrite(file, {**first, "answer": "By hand."}, *rest)
+        wb.import_edits(file)
+        assert wb.edit(wb.distinct()[0], answer="Again.").step == "distinct"
+
+
+def test_of_two_pairs_that_an_edit_made_equal_the_edited_one_is_meant(finished: Project) -> None:
+    with finished.open() as wb:
+        one, two = wb.standalone()[:2]
+        wb.edit(one, question=two.question, answer=two.answer)
+        wb.edit(wb.standalone()[0], answer="Only the first.")
+        assert [pair.answer == "Only the first." for pair in wb.standalone()][:2] == [True, False]
+
+
+def test_a_readable_file_that_was_not_taken_back_is_kept_apart(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.run()
+        file = wb.folder / FILES["vet"]
+        first, *rest = rows(file)
+        rewrite(file, {**first, "answer": "By hand."}, *rest)
+        batch = wb.vet()
+        apart = wb.folder / "qatuples_vetted.edited.jsonl"
+        assert rows(apart)[0]["answer"] == "By hand."
+        assert f"it is kept as {apart.name}" in repr(batch)
+        (act,) = wb.import_edits(apart)
+        assert act.changes == (("answer", "By hand."),)
+
+
+def test_a_readable_file_that_was_taken_back_is_written_anew(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.run()
+        file = wb.folder / FILES["vet"]
+        first, *rest = rows(file)
+        rewrite(file, {**first, "answer": "By hand."}, *rest)
+        wb.import_edits(file)
+        wb.run()
+        assert sorted(path.name for path in wb.folder.glob("*.edited.*")) == []
+        assert rows(file)[0]["answer"] == "By hand."

@@ -1,7 +1,9 @@
 """The run at a glance: its numbers are those of the ledgers and the journal, its buttons show what they name."""
 
+import gc
 import json
 import re
+import weakref
 from html.parser import HTMLParser
 from typing import Any
 
@@ -161,3 +163,39 @@ def test_looking_disturbs_no_step_that_runs(finished: Project) -> None:
         wb._repr_mimebundle_()
         assert wb._steps.batches == before
         assert not wb._steps.readonly
+
+
+def test_a_reason_leads_to_all_of_its_items(finished: Project) -> None:
+    with finished.open() as wb:
+        for pair in wb.standalone().records[:3]:
+            wb.reject(pair)
+        of_step = [button for button in thorough(wb).buttons if button["data-step"] == "standalone"]
+        (button,) = [button for button in of_step if "reason" in json.loads(button["data-find"])]
+        review = opened(wb, button).review
+        find = review.begin["find"]
+        assert (
+            review.handle({"op": "page", "offset": 0, "limit": 9, "sort": "order", "find": find})["total"]
+            == 3
+        )
+
+
+def test_a_closed_run_can_still_be_looked_at(finished: Project) -> None:
+    with finished.open() as wb:
+        wb.edit(wb.standalone()[0], answer="By hand.")
+    assert "standalone" in wb._page(False)
+    assert len(wb.status()) == len(STEPS)
+
+
+def test_dashboards_let_go_of_a_workbench_that_is_closed(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generation_functions.workbench.in_notebook", lambda: True)
+    opened_before = []
+    for _ in range(4):
+        wb = finished.open()
+        wb._repr_mimebundle_()
+        opened_before.append(weakref.ref(wb))
+    wb.close()
+    del wb
+    gc.collect()
+    assert not [left for left in opened_before[:-1] if left() is not None]

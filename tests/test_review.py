@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from house import journal
-from scripted import Project, agreeable, like_pairs, sampled, says
+from scripted import PROMPTS, Project, agreeable, like_pairs, sampled, says
 
 from generation_functions import Workbench
 from generation_functions.detail import word_diff
@@ -417,3 +418,20 @@ def test_votes_of_a_row_are_those_on_its_last_wording(project: Project) -> None:
         assert rewritten["votes"][1] == 0
         assert [v["passed"] for v in rewritten["verdicts"] if v["earlier"]][-1] is False
         assert review.handle({"op": "facets"})["checks"] == []
+
+
+def test_an_act_on_what_was_made_anew_since_is_refused(wb: Workbench, project: Project) -> None:
+    review = wb.review("vet").review
+    own = yaml.safe_load((PROMPTS / "check_question.yaml").read_text(encoding="utf-8"))
+    project.write("own/check_question.yaml", yaml.safe_dump({**own, "system": "Other."}, allow_unicode=True))
+    wb.close()
+    with project.open(lambda r: sampled(r), f"PATH.PROMPTS={project.folder / 'own'}") as again:
+        view = again.review("vet").review
+        keys = [view.handle({"op": "item", "n": n})["item"]["key"] for n in range(len(view))]
+        again.vet(again=True)
+        now = [record.key for item in again.vet().items for record in item.outcome.records]
+        gone = next(n for n, key in enumerate(keys) if key not in now)
+        reply = view.handle({"op": "act", "n": gone, "kind": "accept", "version": 0})
+        assert reply["refused"] == "vet has made it anew since; run this cell again to see it"
+        assert again._store.acts() == []
+    assert len(review) == len(keys)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Project
+from scripted import Answer, Project, agreeable, like_pairs, says
 
 from generation_functions import Workbench
+from generation_functions.engine import Request
 from generation_functions.errors import RunError
 from generation_functions.export import FILES
 from generation_functions.spreadsheet import LONGEST_CELL
@@ -199,3 +200,65 @@ def test_a_conversation_has_a_column_for_each_turn(finished: Project, sheet: Pat
 def _opened(wb: Workbench) -> Workbench:
     wb.status()
     return wb
+
+
+def test_two_copies_of_one_sheet_do_not_undo_each_other(finished: Project, tmp_path: Path) -> None:
+    with finished.open() as wb:
+        anna, ben = tmp_path / "anna/pairs.csv", tmp_path / "ben/pairs.csv"
+        for copy in (anna, ben):
+            copy.parent.mkdir()
+            wb.review("standalone").to_csv(copy)
+        first, second, *rest = rows(anna)
+        rewrite(anna, [first | {"answer": "Anna's."}, second, *rest])
+        rewrite(ben, [first, second | {"answer": "Ben's."}, *rest])
+        wb.import_edits(anna)
+        wb.import_edits(ben)
+        assert [pair.answer for pair in wb.standalone()][:2] == ["Anna's.", "Ben's."]
+
+
+def test_a_sheet_with_two_rows_in_the_same_words_is_taken_back_once(project: Project, tmp_path: Path) -> None:
+    twin = ("What keeps meat over winter?", "1", "Salt.")
+    with project.open(lambda r: like_pairs(twin, twin) if r.stage == "write_pairs" else agreeable(r)) as wb:
+        wb.run()
+        sheet = wb.review("standalone").to_csv(tmp_path / "pairs.csv")
+        first, *rest = rows(sheet)
+        rewrite(sheet, [first | {"answer": "By hand."}, *rest])
+        assert len(wb.import_edits(sheet)) == 1
+        assert wb.import_edits(sheet) == []
+
+
+def test_a_sheet_that_is_written_anew_is_taken_back(finished: Project, sheet: Path) -> None:
+    with finished.open() as wb:
+        for answer in ("X.", "Y."):
+            wb.review("standalone").to_csv(sheet)
+            first, *rest = rows(sheet)
+            rewrite(sheet, [first | {"answer": answer}, *rest])
+            assert len(wb.import_edits(sheet)) == 1
+            wb.undo(wb.standalone()[0])
+
+
+def test_a_correction_in_a_row_that_stays_rejected_lets_nothing_go_on(
+    project: Project, tmp_path: Path
+) -> None:
+    def rejecting(request: Request) -> Answer:
+        return says("Reject") if request.stage == "make_standalone" else agreeable(request)
+
+    with project.open(rejecting) as wb:
+        wb.run()
+        sheet = wb.review("standalone").to_csv(tmp_path / "pairs.csv")
+        first, *rest = rows(sheet)
+        rewrite(sheet, [first | {"answer": "Corrected."}, *rest])
+        assert [act.kind for act in wb.import_edits(sheet)] == ["edit", "reject"]
+        assert wb.standalone().ledger.kept == 0
+
+
+@pytest.mark.parametrize("answer", ["007", "0.50", "3-4", "1e5", "12:30", "50%", "TRUE", "false", "1,000"])
+def test_no_cell_looks_like_a_number_a_date_or_a_truth(finished: Project, sheet: Path, answer: str) -> None:
+    with finished.open() as wb:
+        wb.edit(wb.standalone()[0], answer=answer)
+        wb.review("standalone").to_csv(sheet)
+        first = rows(sheet)[0]
+        assert first["answer"] == f"'{answer}"
+        assert first["id"][0] == first["stood"][0] == "k"
+        assert wb.import_edits(sheet) == []
+        assert wb.standalone()[0].answer == answer

@@ -8,7 +8,9 @@ import yaml
 from scripted import PROMPTS, Project, agreeable, says
 
 from generation_functions import Workbench
+from generation_functions.engine import Completion
 from generation_functions.errors import PromptError, RunError
+from generation_functions.purse import Price
 
 ABOUT_PAIRS = ["check_question", "check_relevance", "check_accuracy"]
 
@@ -147,3 +149,21 @@ def test_hostile_text_stays_text(finished: Project) -> None:
         trial = wb.try_prompt("check_accuracy", wb.write()[0])
         assert "<img" not in trial._repr_html_() and "</script>" not in trial._repr_html_()
         assert "\x1b" not in repr(trial)
+
+
+def test_what_is_kept_comes_after_what_the_journal_has(finished: Project) -> None:
+    with finished.open(lambda r: says("Inaccurate", "It says something else.")) as wb:
+        before = journal(wb)
+        wb.try_prompt("check_accuracy", wb.write()[0]).keep()
+        assert journal(wb) == before + 1
+
+
+def test_what_trials_cost_counts_when_the_run_is_opened_again(finished: Project) -> None:
+    with finished.open(lambda r: Completion(agreeable(r), "stop", 1_000_000, 0, 10)) as wb:
+        before = wb._steps._purse.spent
+        wb._steps._purse._prices = {wb._models.name("small"): Price(2, 2, 2)}
+        wb.try_prompt("check_accuracy", wb.write()[0])
+        spent = wb._steps._purse.spent
+        assert spent > before
+    with finished.open() as wb:
+        assert wb._steps._purse.spent == pytest.approx(spent)

@@ -619,3 +619,51 @@ def test_what_failed_is_listed_with_its_cause_and_is_gone_when_it_is_made_good(p
     with project.open() as wb:
         wb.run()
     assert not listed.exists()
+
+
+def test_an_estimate_leaves_batches_and_files_as_they_are(finished: Project, tmp_path: Path) -> None:
+    with finished.open() as wb:
+        standing = wb.run()[4]
+        sheet = wb.review("standalone").to_csv(tmp_path / "pairs.csv")
+        before = (wb.folder / "qatuples_revised.jsonl").read_text(encoding="utf-8")
+        wb.estimate(1)
+        assert (wb.folder / "qatuples_revised.jsonl").read_text(encoding="utf-8") == before
+        assert len(wb.review("standalone").review) == len(standing.items)
+        assert wb.import_edits(sheet) == []
+        assert [wb.flag(standing[place]).kind for place in (0, -1)] == ["flag", "flag"]
+
+
+def test_a_closed_workbench_buys_nothing(project: Project) -> None:
+    old = project.open()
+    chunks = old.chunks()
+    with project.open():
+        with pytest.raises(RunError, match="was closed; run the set-up cell"):
+            old.judge(chunks)
+        assert project.engine.asked == []
+
+
+def test_a_batch_of_another_run_is_refused(finished: Project) -> None:
+    with finished.open() as wb:
+        standing = wb.standalone()
+    with finished.open(run="second") as other:
+        for use in (other.review, other.distinct):
+            with pytest.raises(RunError, match=r"that batch is of .*first, and this workbench of .*second"):
+                use(standing)
+
+
+def test_a_failed_file_with_a_broken_line_is_written_anew(project: Project) -> None:
+    with project.open(lambda r: "nonsense") as wb:
+        wb.run()
+        file = wb.folder / "failed.jsonl"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(f"{before}\n{{broken\n", encoding="utf-8")
+        wb.run()
+        assert file.read_text(encoding="utf-8") == before
+
+
+def test_a_pause_in_the_votes_on_an_edit_leaves_the_files_right(finished: Project) -> None:
+    with finished.open(lambda r: Paused("Paused: spent")) as wb:
+        wb.edit(wb.standalone()[0], answer="By hand.")
+        with pytest.raises(Paused):
+            wb.standalone()
+        assert "By hand." in (wb.folder / "qatuples_revised.jsonl").read_text(encoding="utf-8")

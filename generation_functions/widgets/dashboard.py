@@ -7,16 +7,16 @@ notebook file. A line follows the step that runs; the page itself is made anew w
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets
 
-from ..errors import WorkbenchError
+from ..errors import RunError, WorkbenchError
 from ..progress import PROGRESS_SECONDS
 from ..step import Progress
 
@@ -36,7 +36,6 @@ class Dashboard(anywidget.AnyWidget):
         self._page, self._show = page, show
         self._below = ipywidgets.VBox()
         self._followed = 0.0
-        self._reading = threading.Lock()
         self.box = ipywidgets.VBox([self, self._below])
         self.on_msg(self._answer)
 
@@ -47,20 +46,19 @@ class Dashboard(anywidget.AnyWidget):
             self._followed = now
             self.send({"now": str(progress)})
 
-    def rest(self) -> None:
-        """Show the run as it is now that no step runs: at once, and with what takes reading when it is read."""
-        self.send({"now": "", "html": self._page(False)})
-        if not self._reading.locked():
-            threading.Thread(target=self._read, name="gristmill-dashboard", daemon=True).start()
+    def rest(self, page: str) -> None:
+        """Show the run as it is now that no step runs."""
+        self.send({"now": "", "html": page})
 
-    def _read(self) -> None:
-        with self._reading:
-            self.send({"html": self._page(True)})
+    def end(self, page: str) -> None:
+        """The run was closed: show this from now on, and let go of it."""
+        self._page, self._show = (lambda thorough: page), _closed
 
     def _answer(self, widget: Any, message: Any, buffers: Any) -> None:
         if message.get("op") == "open":
             self.send({"html": self._page(False)})
-            self.send({"html": self._page(True)})
+            with suppress(WorkbenchError):  # it may be closed by now
+                self.send({"html": self._page(True)})
         elif message.get("op") == "show":
             self._open(message)
 
@@ -73,3 +71,7 @@ class Dashboard(anywidget.AnyWidget):
             self._below.children = (self._show(message["step"], find, message["key"]),)
         except WorkbenchError as error:
             self.send({"now": str(error)})
+
+
+def _closed(step: str, find: Mapping[str, str], key: str) -> ipywidgets.Widget:
+    raise RunError("the run was closed; run the set-up cell to open it again")
