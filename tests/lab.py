@@ -185,8 +185,13 @@ class Notebook:
 
     def cells(self) -> list[str]:
         """What stands in the notebook's cells on the disk, prose too."""
-        document = json.loads((self.lab.root / self._path).read_text(encoding="utf-8"))
-        return ["".join(cell["source"]) for cell in document["cells"]]
+        end = time.monotonic() + SECONDS
+        while True:
+            text = (self.lab.root / self._path).read_text(encoding="utf-8")
+            if text.endswith("\n"):  # else it is just being written
+                return ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
+            assert time.monotonic() < end, "never written whole"
+            self.page.wait_for_timeout(50)
 
     def shown(self, cell_id: str) -> Locator:
         """The output of a cell."""
