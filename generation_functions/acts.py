@@ -104,7 +104,7 @@ def take_back(file: Path, store: Store, batch_of: Callable[[str], Batch]) -> lis
         raise RunError(f"{file.name} is none of the files that can be taken back: {names}, or one of to_csv")
     state = f"taken back {file.resolve()}"
     taken = read_acts(file, rows, batch_of(step), json.loads(store.state(state) or "{}"))
-    acts = [store.add_act(act) for act in taken.acts]
+    acts = store.add_acts(taken.acts)
     store.set_state(state, json.dumps(taken.agreed))
     export.took(file, store)
     return acts

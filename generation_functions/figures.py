@@ -21,8 +21,8 @@ from typing import Any
 import regex
 
 from .batch import Batch
-from .items import BLOCK, Item, Records
-from .records import Conversation, Pair, Status, Verdict, chunk_of
+from .items import BLOCK, Items, Records, statuses
+from .records import Conversation, Outcome, Pair, Status, Verdict, chunk_of
 
 MOST = 10_000  # records that a figure reads; a share of 10% is then known to within 1%
 LONG_NAME = 100  # characters of a reason's name
@@ -91,31 +91,32 @@ class Looked:
         """The most frequent first."""
         return sorted(self._reasons.values(), key=lambda reason: -reason.count)
 
-    def add(self, place: int, item: Item, status: Status) -> None:
+    def add(self, place: int, outcome: Outcome, status: Status) -> None:
         self.seen += 1
-        for verdict in item.outcome.current:
+        for verdict in outcome.current:
             self.votes.setdefault(verdict.check, Votes()).add(verdict)
-        kind, _, rest = item.outcome.reason.partition(": ")
+        kind, _, rest = outcome.reason.partition(": ")
         if kind == "Undecided":
             self.votes.setdefault(rest.partition(":")[0], Votes()).undecided += 1
         if status in ("rejected", "failed"):
-            name = reason_of(item, status)
+            by_hand = status == "rejected" and outcome.status == "kept"
+            name = BY_HAND if by_hand else reason_of(outcome)
             self._reasons.setdefault((status, name), Reason(status, name, 0, place)).count += 1
 
 
 def look(batch: Batch) -> Looked:
     """The reasons and votes of a step's items, as people left them."""
     looked = Looked()
-    for place, item in spread(batch.items):
-        looked.add(place, item, item.status(batch.overlay))
+    items, now = batch.items, statuses(batch.items, batch.overlay)
+    said = items.said if isinstance(items, Items) else [item.outcome for item in items]
+    for place, outcome in spread(said):
+        looked.add(place, outcome, now[place])
     return looked
 
 
-def reason_of(item: Item, status: Status) -> str:
-    """What an item's reason is counted under: the part before the colon, whatever numbers are in it."""
-    if status == "rejected" and item.outcome.status == "kept":
-        return BY_HAND
-    name = item.outcome.reason.partition(":")[0][:LONG_NAME]
+def reason_of(outcome: Outcome) -> str:
+    """What a reason is counted under: the part before the colon, whatever numbers are in it."""
+    name = outcome.reason.partition(":")[0][:LONG_NAME]
     return NUMBERS.sub("N", name) or "no reason given"
 
 

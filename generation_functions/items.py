@@ -175,11 +175,17 @@ class Items(Lazy):
         super().__init__(len(inputs), lambda start, stop: [self._item(i) for i in range(start, stop)])
         self.inputs, self.statuses, self.older = inputs, statuses, older
         self.made, self.ends, self._why = made, ends, why
+        self.said = Lazy(len(inputs), lambda start, stop: [self._said(i) for i in range(start, stop)])
 
     def _item(self, i: int) -> Item:
         reason, verdicts = self._why[i]
         records = tuple(self.made[self.ends[i - 1] if i else 0 : self.ends[i]])
         return Item(self.inputs[i], Outcome(self.statuses[i], records, reason, verdicts), bool(self.older[i]))
+
+    def _said(self, i: int) -> Outcome:
+        """Without the records, of which most may lie elsewhere on the disk."""
+        reason, verdicts = self._why[i]
+        return Outcome(self.statuses[i], (), reason, verdicts)
 
     def with_votes(self, others: Mapping[int, Item]) -> Items:
         """The same with the reasons and verdicts of other items at some places."""
@@ -271,13 +277,13 @@ class _Rows:
         return [with_key(record, key) for key, record in known][start - begin : stop - begin]
 
     def why(self, start: int, stop: int) -> list[tuple[str, tuple[Verdict, ...]]]:
-        rows = self._store.rows([id for id in self._ids[start:stop] if id])
+        rows = self._store.reasons([id for id in self._ids[start:stop] if id])
         given: list[tuple[str, tuple[Verdict, ...]]] = []
         for place in range(start, stop):
-            row = rows.get(self._ids[place])
+            key, reason, verdicts = rows.get(self._ids[place], ("", "", ()))
             if self._ids[place]:
-                self._check(place, row.key if row else "")
-            given.append((row.reason, _verdicts(row.verdicts)) if row else ("", ()))
+                self._check(place, key)
+            given.append((reason, _verdicts(verdicts)))
         return given
 
     def _check(self, place: int, key: str) -> None:

@@ -27,12 +27,13 @@ from typing import Any
 from . import acts, detail, export, spreadsheet
 from .batch import Batch
 from .errors import RunError, WorkbenchError
-from .items import Item, Items, edited
+from .items import BLOCK, Item, Items, edited
 from .lookup import Index
 from .records import Act, Status
 from .store import Overlay, Store, standing
 
 PAGE = 50  # rows
+QUIET_SECONDS = 0.5  # after a message, as others follow it
 LISTS = 8  # of rows that match something, remembered for those who turn pages in them
 AT_ONCE = 2_000  # rows that are looked through before the first answer; more are in the background
 NOTHING = array("I", [2**32 - 1])[0]  # the record of a row that has none
@@ -60,49 +61,59 @@ class Review:
         self._lock = threading.RLock()
         self._acting = 0  # the thread on which a message is answered
         self._item_of, self._record_of = _rows(self._items)
-        self._places: dict[str, list[int]] = {}
+        self._first: dict[str, int] = {}
+        self._others: dict[str, list[int]] = {}  # of the few keys that several rows have
         for n in range(len(self)):
-            self._places.setdefault(self._key(n), []).append(n)
+            if self._first.setdefault(self._key(n), n) != n:
+                self._others.setdefault(self._key(n), []).append(n)
         self._acts: list[Act] = []
         self._overlay = Overlay()
         self._versions: dict[str, int] = {}
+        self._edited: set[str] = set()  # at any time: their texts may be others with each act
         self._last_act = 0
         self._status: list[Status] = [self._status_of(n) for n in range(len(self))]
+        self._statuses: Counter[str] = Counter(self._status)
         self._found: dict[tuple[Any, ...], list[int]] = {}  # of what views asked for last
         self._index = Index(len(self), self._seen)
         store.listeners.add(self)
+        self._asked = 0.0  # when the last message came or was answered
+        self._looking: threading.Thread | None = None
         self._take_acts()
         if len(self) <= AT_ONCE:
-            self._index.build()
-        else:
-            threading.Thread(target=self._build, name="gristmill-review", daemon=True).start()
+            self._index.look(range(len(self)))
 
     def __len__(self) -> int:
         return len(self._item_of)
 
     def handle(self, message: Message) -> Reply:
         """The answer to a message of the view: what it asked for, `refused`, or `error` with one line."""
+        self._asked = time.monotonic()
         try:
             answer = self._OPS[message["op"]]
             with self._lock, self._act_of_own():
                 if not self._store.readonly:
                     self._take_acts()
                 return answer(self, message)
+        except _Later as later:
+            return {"refused": str(later), "later": True}
         except WorkbenchError as error:
             return {"error": str(error)}
         except (sqlite3.Error, OSError) as error:
             return {"error": f"the run cannot be written: {error}"}
         except (KeyError, IndexError, TypeError, ValueError) as error:
             return {"error": f"the view asked for what there is not: {type(error).__name__}: {error}"}
+        finally:
+            self._asked = time.monotonic()
+            self._look_on()
 
     def place(self, find: Mapping[str, str], key: str = "") -> Reply:
         """What a view is to begin with: a filter, and the row of that key where there is one."""
-        places = self._places.get(key, [])
-        return {"find": dict(find), "n": places[0] if places else None}
+        return {"find": dict(find), "n": self._first.get(key)}
 
-    def heard(self, act: Act) -> None:
-        """An act came, from here or from elsewhere."""
-        if act.step == self.batch.name and threading.get_ident() != self._acting:
+    def heard(self, acts: Sequence[Act]) -> None:
+        """Acts came, from here or from elsewhere."""
+        own = any(act.step == self.batch.name for act in acts)
+        if own and threading.get_ident() != self._acting:
             self.changed()
 
     def to_csv(self, file: str | Path) -> Path:
@@ -147,8 +158,9 @@ class Review:
         return {"rows": rows, "offset": offset, "total": len(matching), "counts": self.counts()}
 
     def _facets(self, message: Message) -> Reply:
-        self._index.wait()
-        return self._index.facets()
+        """None until all rows were looked at; `changed` is called then."""
+        done = self._index.done == 1
+        return {**(self._index.facets() if done else NO_FACETS), "done": done}
 
     def _item(self, message: Message) -> Reply:
         return {"item": self._whole(self._n(message))}
@@ -180,15 +192,15 @@ class Review:
 
     def _now(self, n: int) -> Reply:
         """The row as it is after an act on it; `also` has the others of the same record, which are two by chance."""
-        also = [self._row(other) for other in self._places[self._key(n)] if other != n]
+        also = [self._row(other) for other in self._rows_of(self._key(n)) if other != n]
         return {"item": self._whole(n), "also": also, "counts": self.counts()}
 
     def _undo(self, message: Message) -> Reply:
         """The last act that stands is taken back, whoever did it and when."""
-        left = [act for act in standing(self._acts) if act.key in self._places]
+        left = [act for act in standing(self._acts) if act.key in self._first]
         if not left:
             return {"refused": "there is nothing to undo"}
-        n = self._places[left[-1].key][0]
+        n = self._first[left[-1].key]
         return {**self._saved(n, "undo", {}), "n": n, **self._now(n)}
 
     def _bulk(self, message: Message) -> Reply:
@@ -197,13 +209,11 @@ class Review:
         if len(matching) != message["count"]:
             refusal = f"{len(matching)} match now, not {message['count']}"
             return {"refused": refusal, "counts": self.counts()}
-        done = 0
-        for key in dict.fromkeys(self._key(n) for n in wanted):
-            if message["kind"] != "flag" or key not in self._overlay.flags:
-                self._store.add_act(self._made(key, message["kind"]))
-                done += 1
+        keys = dict.fromkeys(self._key(n) for n in wanted)
+        unflagged = [key for key in keys if message["kind"] != "flag" or key not in self._overlay.flags]
+        self._store.add_acts([self._made(key, message["kind"]) for key in unflagged])
         self._take_acts()
-        return {"saved": {"kind": message["kind"], "count": done}, "counts": self.counts()}
+        return {"saved": {"kind": message["kind"], "count": len(unflagged)}, "counts": self.counts()}
 
     _OPS: Mapping[str, Callable[[Review, Message], Reply]] = {
         "open": _open,
@@ -235,30 +245,41 @@ class Review:
 
     def _take_acts(self) -> None:
         """Look at the acts that came since the last look, from here or from elsewhere."""
-        new = [act for act in self._store.acts(self._last_act) if act.step == self.batch.name]
+        found = self._store.acts(self._last_act)
+        self._last_act = found[-1].number if found else self._last_act
+        new = [act for act in found if act.step == self.batch.name]
         if not new:
             return
-        self._last_act = new[-1].number
         self._acts += new
         self._overlay = Overlay.of(self._acts)
         for act in new:
             self._versions[act.key] = act.number
-            for n in self._places.get(act.key, ()):
+        for key in dict.fromkeys(act.key for act in new):
+            edited_too = key in self._edited or key in self._overlay.edits
+            for n in self._rows_of(key):
+                self._statuses[self._status[n]] -= 1
                 self._status[n] = self._status_of(n)
-                self._index.look_again(n)
+                self._statuses[self._status[n]] += 1
+                kept = self._items.statuses[self._item_of[n]] == "kept"
+                self._index.rule(n, rejected_by_hand=kept and self._status[n] == "rejected")
+                self._index.look([n] if edited_too else ())
+        self._edited.update(self._overlay.edits)
 
     def counts(self) -> dict[str, int]:
-        statuses: Counter[str] = Counter(self._status)
         return {
             "all": len(self),
-            **{status: statuses[status] for status in STATUSES},
+            **{status: self._statuses[status] for status in STATUSES},
             "edited": self._here(self._overlay.edits),
             "flagged": self._here(self._overlay.flags),
             "split": self._index.split,
         }
 
     def _here(self, keys: Sequence[str] | Any) -> int:
-        return sum(len(self._places.get(key, ())) for key in keys)
+        return sum(len(self._rows_of(key)) for key in keys)
+
+    def _rows_of(self, key: str) -> list[int]:
+        first = self._first.get(key)
+        return [] if first is None else [first, *self._others.get(key, ())]
 
     def _standing(self, key: str) -> list[Act]:
         return standing([act for act in self._acts if act.key == key])
@@ -299,16 +320,15 @@ class Review:
 
     def _row(self, n: int) -> Reply:
         key = self._key(n)
-        item = self._items[self._item_of[n]]
         marks = ["edited"] * (key in self._overlay.edits)
         marks += [RULED[ruling] for ruling in [self._overlay.ruling.get(key)] if ruling]
-        marks += ["flagged"] * (key in self._overlay.flags) + ["older"] * item.older
+        marks += ["flagged"] * (key in self._overlay.flags) + ["older"] * self._items.older[self._item_of[n]]
         return {
             "n": n,
-            "title": detail.shown(detail.title(edited(self._record(n), self._overlay)), detail.TITLE),
+            "title": self._index.title(n),
             "status": self._status[n],
             "marks": marks,
-            "votes": detail.votes(item.outcome.current),
+            "votes": self._index.votes(n),
             "made": self._has_record(n),
             "version": self._version(n),
         }
@@ -346,12 +366,28 @@ class Review:
 
     # Finding
 
-    def _seen(self, n: int) -> tuple[Item, Any, Status]:
+    def _seen(self, n: int) -> tuple[Item, Any]:
         """What the index looks at of a row."""
-        return self._items[self._item_of[n]], edited(self._record(n), self._overlay), self._status[n]
+        return self._items[self._item_of[n]], edited(self._record(n), self._overlay)
+
+    def _look_on(self) -> None:
+        """Look at all rows from now on, which began when somebody first asked something."""
+        if self._index.done < 1 and self._looking is None:
+            self._looking = threading.Thread(target=self._build, name="gristmill-review", daemon=True)
+            self._looking.start()
 
     def _build(self) -> None:
-        self._index.build()
+        """Beside everything else: whoever asks waits for one block at most and has the kernel for a while then.
+
+        It rests as long as it works, as a kernel that is never idle is slow to hear.
+        """
+        for start in range(0, len(self), BLOCK):
+            while (left := self._asked + QUIET_SECONDS - time.monotonic()) > 0:
+                time.sleep(left)
+            began = time.monotonic()
+            with _LOOKING, self._lock:
+                self._index.look(range(start, min(start + BLOCK, len(self))))
+            time.sleep(time.monotonic() - began)
         self.changed()
 
     def _matching(self, find: Mapping[str, str], sort: str) -> list[int]:
@@ -361,18 +397,25 @@ class Review:
             rows = [n for n in rows if self._status[n] == status]  # type: ignore[assignment]
         elif status in ("edited", "flagged"):
             keys = self._overlay.edits if status == "edited" else self._overlay.flags
-            rows = sorted(n for key in keys for n in self._places.get(key, ()))  # type: ignore[assignment]
+            rows = sorted(n for key in keys for n in self._rows_of(key))  # type: ignore[assignment]
         elif status not in ("all", "split"):
             raise RunError(f"there is no status {status!r}")
         wanted = {name: find[name] for name in ("check", "source", "reason", "text") if find.get(name)}
         if wanted or status == "split" or sort == "disagreement":
-            self._index.wait()
+            if self._index.done < 1:
+                raise _Later(f"all rows are read first; {self._index.done:.0%} of them have been")
             rows = self._index.matching(rows, wanted, split=status == "split")  # type: ignore[assignment]
         if sort == "disagreement":
             return sorted(rows, key=self._index.disagreement)
         return list(rows)
 
 
+class _Later(Exception):
+    """Why something cannot be told yet."""
+
+
+_LOOKING = threading.Lock()  # two reviews at once would take longer than one after the other
+NO_FACETS: Reply = {"checks": [], "sources": [], "reasons": []}
 NOT_HERE = {
     "chunks": "chunks are ruled on where they are judged: wb.review(wb.judge())",
     "distinct": "the pairs of distinct are ruled on where they come from: wb.review(wb.standalone())",

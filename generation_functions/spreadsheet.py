@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from .batch import Batch
 from .detail import label
 from .errors import RunError
 from .files import write_whole
+from .items import Item, Items
+from .records import Conversation
 
 LONGEST_CELL = 32_767  # characters; Excel and LibreOffice cut what is longer
 FORMULA = "=+-@\t\r"  # what a cell begins with that programs work out instead of showing
@@ -53,13 +56,25 @@ def write(file: Path, batch: Batch) -> Path:
 def _columns(batch: Batch) -> list[str]:
     """Those of all rows, in an order in which a person reads them."""
     found: dict[str, None] = {}
-    for item in batch.items:
-        for row in export.rows_of(item, batch.overlay):
-            found.update(dict.fromkeys(_texts(row)))
-    own = [name for name in found if name not in (*NEEDED, "reason")]
+    for record in _kinds(batch.items):
+        found.update(dict.fromkeys(_texts(export.fields_of(record))))
+    own = list(found)
     turns = sorted((name for name in own if name.startswith("turn ")), key=lambda name: int(name[5:]))
     rest = [name for name in own if not name.startswith("turn ")]
     return ["status", *turns, *rest, "reason", "votes", "id", "stood", "step"]
+
+
+def _kinds(items: Sequence[Item]) -> Iterator[Any]:
+    """A record of each kind that rows are of; of conversations, of which some have more turns, all."""
+    if not isinstance(items, Items):
+        yield from (record for item in items for record in item.outcome.records or (item.input,))
+        return
+    made = items.made
+    yield from made if len(made) and isinstance(made[0], Conversation) else made[:1]
+    ends = enumerate(pairwise((0, *items.ends)))
+    bare = next((place for place, (before, end) in ends if before == end), None)
+    if bare is not None:
+        yield items.inputs[bare]
 
 
 def _texts(row: Row) -> dict[str, str]:

@@ -111,13 +111,15 @@ class Found:
 
 def standing(acts: Iterable[Act]) -> list[Act]:
     """Those that no undo took back: it takes back the last one on its record."""
-    left: list[Act] = []
-    for act in acts:
+    left: dict[int, Act] = {}
+    places: dict[str, list[int]] = {}
+    for place, act in enumerate(acts):
         if act.kind != "undo":
-            left.append(act)
-        elif last := next((a for a in reversed(left) if a.key == act.key), None):
-            left.remove(last)
-    return left
+            left[place] = act
+            places.setdefault(act.key, []).append(place)
+        elif own := places.get(act.key):
+            del left[own.pop()]
+    return list(left.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class Overlay:
 class Listener(Protocol):
     """Who wants to know of acts."""
 
-    def heard(self, act: Act) -> None: ...
+    def heard(self, acts: Sequence[Act]) -> None: ...
 
 
 class Store:
@@ -302,6 +304,13 @@ class Store:
         )
         return {row[0]: _row(row[1:]) for row in rows}
 
+    def reasons(self, ids: Sequence[int]) -> dict[int, tuple[str, str, list[Any]]]:
+        """The rows' keys, reasons and verdicts, which are what people look at beside the records."""
+        query = """select items.id, items.key, reason, verdicts
+            from json_each(?) wanted join items on items.id = wanted.value"""
+        rows = self._rows(query, (_json([*ids]),))
+        return {id: (key, reason, json.loads(verdicts)) for id, key, reason, verdicts in rows}
+
     def records(self, ids: Sequence[int]) -> dict[int, tuple[str, list[Any]]]:
         """The rows' keys and records, which is all that the next step needs of them."""
         query = "select items.id, items.key, records from json_each(?) wanted join items on items.id = wanted.value"
@@ -327,15 +336,23 @@ class Store:
 
     def add_act(self, act: Act) -> Act:
         """Keep an act, on the disk when this returns; gives it back with its number."""
-        now = time.time()
-        number = self._write(
-            "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)",
-            (act.step, act.key, act.kind, _json(act.changes), now),
-        )
-        if self._log is not None:
+        return self.add_acts([act])[0]
+
+    def add_acts(self, acts: Sequence[Act]) -> list[Act]:
+        """Keep all of them or none, as `add_act` does; a thousand take hardly longer than one."""
+        now, kept = time.time(), []
+        with self._lock:
+            self.be_open()
+            with self._db:
+                self._db.execute("begin immediate")
+                for act in acts:
+                    values = (act.step, act.key, act.kind, _json(act.changes), now)
+                    number = self._db.execute(_ADD_ACT, values).lastrowid or 0
+                    kept.append(replace(act, number=number, at=now))
+        if self._log is not None and kept:
+            self._log.wrote()
             self._log.sync()
-        kept = replace(act, number=number, at=now)
-        for listener in list(self.listeners):
+        for listener in list(self.listeners) if kept else ():
             listener.heard(kept)
         return kept
 
@@ -437,6 +454,7 @@ class Answered:
 _CALLS = """select stage, input, draw, attempt, made_by, model, seed, question, problem, step, item, chunk, cost,
     text, finish, prompt_tokens, cached_tokens, completion_tokens, seconds
     from calls where stage = ? and input = ? and draw = ? order by attempt, id"""
+_ADD_ACT = "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)"
 _ADD_CALL = f"insert or ignore into calls values (null, {', '.join('?' * 21)})"
 _USAGE = (
     *("stage", "model", "calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens"),

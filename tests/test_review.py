@@ -3,6 +3,7 @@
 import json
 import random
 import sqlite3
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -297,11 +298,30 @@ def test_a_closed_workbench_says_so_instead_of_saving(wb: Workbench) -> None:
 def test_a_large_batch_answers_before_it_has_been_looked_through(
     wb: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("generation_functions.review.AT_ONCE", 0)
     small = page(review_of(wb), status="split")
+    monkeypatch.setattr("generation_functions.review.AT_ONCE", 0)
     review = review_of(wb)
     assert page(review)["rows"]
+    if page(review, status="split").get("later"):
+        assert until_looked_through(review)
     assert page(review, status="split")["rows"] == small["rows"]
+
+
+def test_whoever_asks_while_rows_are_looked_through_waits_for_nobody(
+    wb: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generation_functions.review.AT_ONCE", 0)
+    monkeypatch.setattr("generation_functions.review.QUIET_SECONDS", 60)
+    review = review_of(wb)
+    assert ask(review, "facets") == {"checks": [], "sources": [], "reasons": [], "done": False}
+    assert "all rows are read first" in page(review, text="honey")["refused"]
+    assert item(review, 0)["n"] == 0
+
+
+def until_looked_through(review: Review) -> bool:
+    heard = threading.Event()
+    review.changed = heard.set
+    return review._index.done == 1 or heard.wait(10)
 
 
 # Text that means no good

@@ -7,6 +7,7 @@ notebook file. A line follows the step that runs; the page itself is made anew w
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -50,15 +51,19 @@ class Dashboard(anywidget.AnyWidget):
         """Show the run as it is now that no step runs."""
         self.send({"now": "", "html": page})
 
+    def _show_all(self) -> None:
+        with suppress(WorkbenchError):  # it may be closed by now
+            self.send({"html": self._page(False)})
+            self.send({"html": self._page(True)})
+
     def end(self, page: str) -> None:
         """The run was closed: show this from now on, and let go of it."""
         self._page, self._show = (lambda thorough: page), _closed
 
     def _answer(self, widget: Any, message: Any, buffers: Any) -> None:
         if message.get("op") == "open":
-            self.send({"html": self._page(False)})
-            with suppress(WorkbenchError):  # it may be closed by now
-                self.send({"html": self._page(True)})
+            # messages to other views are answered meanwhile
+            threading.Thread(target=self._show_all, name="gristmill-dashboard", daemon=True).start()
         elif message.get("op") == "show":
             self._open(message)
 

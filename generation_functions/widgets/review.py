@@ -32,7 +32,7 @@ class ReviewWidget(anywidget.AnyWidget):
         review.begin = review.place(find or {}, key)
         self.review = review
         self.on_msg(self._answer)
-        review.changed = lambda: self.send({"changed": True, "counts": review.counts()})
+        review.changed = lambda: self.send({"changed": True})
 
     def __repr__(self) -> str:
         return f"review of {self.review.batch.summary}"

@@ -114,6 +114,10 @@ class Review {
     Object.assign(this.find, about.begin.find);
     this.selected = about.begin.n;
     await this.load(0, "keep");
+    await this.loadFacets();
+  }
+
+  async loadFacets() {
     this.facets = (await this.read({ op: "facets" })) ?? this.facets;
     this.view.draw();
   }
@@ -141,6 +145,10 @@ class Review {
     const question = { op: "page", offset, limit: this.about.page, find: { ...this.find }, sort: this.sort };
     const page = await this.read(place === "keep" ? { ...question, around: this.selected } : question);
     if (!page || load !== this.loads) return;
+    if (page.later) {
+      this.say(page.refused); // the kernel says when it is worth to ask again
+      return;
+    }
     this.rows = page.rows.map((row) => row.n);
     for (const row of page.rows) this.known.set(row.n, row);
     this.offset = page.offset;
@@ -154,6 +162,7 @@ class Review {
     this.counts = message.counts ?? this.counts;
     clearTimeout(this.changeTimer);
     this.changeTimer = setTimeout(() => this.load(this.offset, "keep"), CHANGE_PAUSE_MS);
+    if (!this.facets.done) this.loadFacets();
     this.view.draw();
   }
 
