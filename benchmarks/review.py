@@ -119,7 +119,7 @@ def write_texts(folder: Path, chunks: int) -> None:
                 file.write(f"In {draw.randint(1100, 1990)} {what} {draw.randint(2, 9999)} times.{end}")
 
 
-FULL = 0.98  # of a chunk's size, on average
+FULL = 0.89  # of a chunk's size, on average
 
 
 def kept(record: Any) -> Outcome:
