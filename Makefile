@@ -36,7 +36,7 @@ test:  ## style, types and tests
 	$(python) -m ruff check --output-format=concise .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
-	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench:  ## race the local engine against its peers on the default model (half an hour on two cores)
 	$(setup) --test

@@ -19,8 +19,9 @@ from . import export, spreadsheet
 from .batch import Batch
 from .errors import ConfigError, RunError
 from .items import Item, edited, holding
+from .overlay import Overlay
 from .records import Act
-from .store import Overlay, Store
+from .store import Store
 
 STEPS = tuple(export.FILES)[1:]  # chunks are ruled on where they are judged
 

@@ -34,8 +34,8 @@ from .items import (
     passing,
     statuses,
 )
+from .overlay import Overlay
 from .records import Cast, Chunk, Conversation, Group, Ledger, Pair, Status, content_key
-from .store import Overlay
 
 ROWS = 20  # rows of a table that nobody asked for more of
 WIDTH = 100  # columns of a line of text

@@ -23,8 +23,9 @@ from .conversations import ASSISTANT, USER
 from .errors import ConfigError, RunError
 from .files import line, mark, write_once, write_together, write_whole
 from .items import Item, Records, edited
+from .overlay import Overlay
 from .records import Cast, Chunk, Conversation, Group, Pair, Status, Turn, content_key
-from .store import Answered, Overlay, Store
+from .store import Answered, Store
 
 # The readable file of each step; the names are the lineage's where it had one.
 FILES = {

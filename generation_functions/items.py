@@ -24,6 +24,7 @@ from itertools import pairwise
 from typing import Any
 
 from .errors import RunError
+from .overlay import Overlay
 from .records import (
     Cast,
     Chunk,
@@ -40,7 +41,7 @@ from .records import (
     content_key,
     with_key,
 )
-from .store import Found, Overlay, Store
+from .store import Found, Store
 
 BLOCK = 64  # members of a sequence that are made together: a page of a table, and little to throw away
 FOUND_AT_ONCE = 1_000  # items that are looked up together
@@ -60,19 +61,12 @@ class Item:
     def passing(self, overlay: Overlay) -> tuple[Any, ...]:
         """The records that go on, with people's acts laid over them."""
         status = self.outcome.status
-        return tuple(edited(r, overlay) for r in self.outcome.records if _goes_on(r.key, status, overlay))
+        return tuple(edited(r, overlay) for r in self.outcome.records if overlay.lets_go_on(r.key, status))
 
     def status(self, overlay: Overlay) -> Status:
         if self.passing(overlay):
             return "kept"
         return "rejected" if self.outcome.status == "kept" and self.outcome.records else self.outcome.status
-
-
-def _goes_on(key: str, status: Status, overlay: Overlay) -> bool:
-    if status in ("failed", "pending"):
-        return False
-    ruling = overlay.ruling.get(key)
-    return ruling == "accept" or (ruling is None and (status == "kept" or key in overlay.edits))
 
 
 def edited(record: Any, overlay: Overlay) -> Any:
@@ -351,7 +345,7 @@ def passing(items: Sequence[Item], overlay: Overlay) -> Records:
     made, chosen = items.made, array("I")
     start = 0
     for status, end in zip(items.statuses, items.ends, strict=True):
-        chosen.extend(n for n in range(start, end) if _goes_on(made.keys[n], status, overlay))
+        chosen.extend(n for n in range(start, end) if overlay.lets_go_on(made.keys[n], status))
         start = end
     if len(chosen) == len(made) and not overlay.edits:
         return made

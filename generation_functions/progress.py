@@ -87,6 +87,11 @@ class Latest:
             self._shown, self._at = progress, now
             self._report(progress)
 
+    def end(self) -> None:
+        """Show how far it came, unless it came to its end."""
+        if self._progress and self._shown and self._shown.done < self._shown.total:
+            self._report(replace(self._progress, note=self._note(self._progress), over=True))
+
 
 def in_notebook() -> bool:
     shell = get_ipython()
@@ -102,8 +107,9 @@ def display_progress() -> Report:
 
     def report(progress: Progress) -> None:
         cell = (shell.execution_count, progress.step)
-        if shown["cell"] != cell and progress.done == progress.total and not progress.bought:
-            return  # nothing was to be done
+        nothing_to_do = progress.total and progress.done == progress.total and not progress.bought
+        if shown["cell"] != cell and nothing_to_do:
+            return
         if shown["cell"] != cell:
             shown.update(cell=cell, handle=display(bundle(progress), raw=True, display_id=True))
         else:
@@ -115,7 +121,7 @@ def display_progress() -> Report:
 def bundle(progress: Progress) -> dict[str, str]:
     """What a cell shows of it: a line, with a bar while there is something to do."""
     line = str(progress)
-    if progress.done == progress.total:
+    if progress.over or 0 < progress.total == progress.done:
         return {"text/plain": line}
     where = f"value='{progress.done}' max='{progress.total}'" if progress.total else ""
     bar = f"<progress {where} style='width:16em;vertical-align:middle'></progress>"

@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 KEY_DIGITS = 16  # 64 bits: one accidental collision expected among 5 billion items
 
@@ -269,6 +269,10 @@ class Outcome:
         return self.verdicts[ends[-1] if ends else 0 :]
 
 
+ActKind = Literal["accept", "reject", "flag", "edit", "undo"]
+ACTS: tuple[ActKind, ...] = get_args(ActKind)
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """What a person did to the record with key `key` that `step` made: edit (with `changes`), accept, reject,
@@ -279,7 +283,7 @@ class Act:
 
     step: str
     key: str
-    kind: Literal["edit", "accept", "reject", "flag", "undo"]
+    kind: ActKind
     changes: tuple[tuple[str, str], ...] = ()
     number: int = 0
     at: float = field(default=0.0, compare=False)

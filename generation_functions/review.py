@@ -29,8 +29,9 @@ from .batch import Batch
 from .errors import RunError, WorkbenchError
 from .items import BLOCK, Item, Items, edited
 from .lookup import Index
-from .records import Act, Status
-from .store import Overlay, Store, standing
+from .overlay import Overlay, standing
+from .records import ACTS, Act, Status
+from .store import Store
 
 PAGE = 50  # rows
 QUIET_SECONDS = 0.5  # after a message, as others follow it
@@ -133,11 +134,11 @@ class Review:
 
     def _open(self, message: Message) -> Reply:
         editable = any(export.editable(record) for record in self._items.made[:1])
-        can = [] if self._store.readonly else ["accept", "reject", "flag", *["edit"] * editable, "undo"]
+        can = [kind for kind in ACTS if kind != "edit" or editable]
         return {
             "step": self.batch.name,
             "what": detail.what(self._items.made[:1]),
-            "can": can,
+            "can": [] if self._store.readonly else can,
             "page": PAGE,
             "notes": list(self.batch.notes),
             "begin": self.begin,
@@ -168,9 +169,8 @@ class Review:
     def _act(self, message: Message) -> Reply:
         n, kind, changes = self._n(message), message["kind"], message.get("changes") or {}
         newer = [act for act in self._acts if act.key == self._key(n) and act.number > message["version"]]
-        if (
-            newer and kind in RULED and all(act.kind == kind for act in newer)
-        ):  # a row of the same record was ruled on
+        ruled_alike = kind in RULED and all(act.kind == kind for act in newer)
+        if newer and ruled_alike:  # on another row of the same record
             return {"saved": {"number": newer[-1].number, "kind": kind}, **self._now(n)}
         if newer:
             return self._refused(n, "it has been changed elsewhere since you saw it")
@@ -236,9 +236,10 @@ class Review:
         return {"saved": {"number": act.number, "kind": kind}}
 
     def _made(self, key: str, kind: str, changes: tuple[tuple[str, str], ...] = ()) -> Act:
-        if kind not in ("accept", "reject", "flag", "edit", "undo"):
+        known = next((own for own in ACTS if own == kind), None)
+        if known is None:
             raise RunError(f"{kind} is no act")
-        return Act(self.batch.name, key, kind, changes)  # type: ignore[arg-type]
+        return Act(self.batch.name, key, known, changes)
 
     def _refused(self, n: int, why: str) -> Reply:
         return {"refused": why, "item": self._whole(n), "counts": self.counts()}
@@ -313,10 +314,7 @@ class Review:
         status = self._items.statuses[self._item_of[n]]
         if status in ("failed", "pending") or self._record_of[n] == NOTHING:
             return status
-        key = self._key(n)
-        ruling = self._overlay.ruling.get(key)
-        stays = ruling == "accept" or (ruling is None and (status == "kept" or key in self._overlay.edits))
-        return "kept" if stays else "rejected"
+        return "kept" if self._overlay.lets_go_on(self._key(n), status) else "rejected"
 
     def _row(self, n: int) -> Reply:
         key = self._key(n)
@@ -391,20 +389,20 @@ class Review:
         self.changed()
 
     def _matching(self, find: Mapping[str, str], sort: str) -> list[int]:
-        rows: Iterator[int] | range = range(len(self))
+        rows: Sequence[int] = range(len(self))
         status = find.get("status") or "all"
         if status in STATUSES:
-            rows = [n for n in rows if self._status[n] == status]  # type: ignore[assignment]
+            rows = [n for n in rows if self._status[n] == status]
         elif status in ("edited", "flagged"):
             keys = self._overlay.edits if status == "edited" else self._overlay.flags
-            rows = sorted(n for key in keys for n in self._rows_of(key))  # type: ignore[assignment]
+            rows = sorted(n for key in keys for n in self._rows_of(key))
         elif status not in ("all", "split"):
             raise RunError(f"there is no status {status!r}")
         wanted = {name: find[name] for name in ("check", "source", "reason", "text") if find.get(name)}
         if wanted or status == "split" or sort == "disagreement":
             if self._index.done < 1:
                 raise _Later(f"all rows are read first; {self._index.done:.0%} of them have been")
-            rows = self._index.matching(rows, wanted, split=status == "split")  # type: ignore[assignment]
+            rows = self._index.matching(rows, wanted, split=status == "split")
         if sort == "disagreement":
             return sorted(rows, key=self._index.disagreement)
         return list(rows)

@@ -43,7 +43,7 @@ class Progress:
     """How far a step is: `done` of `total` items, `bought` of them in this call, `seconds` since it began.
 
     `note` says what it waits for; it is all that there is to say of work without items. `pausing` when a person
-    asked it to stop.
+    asked it to stop, `over` when it goes on no more, whatever is left.
     """
 
     step: str
@@ -54,6 +54,7 @@ class Progress:
     seconds: float
     note: str = ""
     pausing: bool = False
+    over: bool = False
 
     def __str__(self) -> str:
         if self.pausing:
@@ -63,7 +64,8 @@ class Progress:
         # the first of many in flight says nothing of how fast they come
         left = self.seconds / self.bought * (self.total - self.done) if self.bought > 1 else 0.0
         note = f"; {self.note}" if self.note else ""
-        time_left = f", about {left:.0f} s left" if self.done < self.total and left >= 1 else ""
+        goes_on = self.done < self.total and not self.over
+        time_left = f", about {left:.0f} s left" if goes_on and left >= 1 else ""
         return f"{self.step}: {self.done} of {self.total} done ({self.ledger}){time_left}{note}"
 
 

@@ -23,6 +23,7 @@ from .config import Config
 from .errors import Paused, RunError
 from .items import Item, Items, Records, each, edited, holding, records_of
 from .models import Models
+from .overlay import Overlay
 from .plans import PLANS, STEPS
 from .progress import Latest, Meter, Report
 from .prompts import Stage
@@ -32,7 +33,7 @@ from .shard import Shard
 from .since import REVOTED, edited_since
 from .stage import Ask
 from .step import Pause, Progress, Step, at_rest, carry_out
-from .store import Origin, Overlay, Store
+from .store import Origin, Store
 from .text import Skipped, Source
 from .trial import tried_cost
 from .work import Work, Works
@@ -211,7 +212,7 @@ class Steps:
     # With models
 
     def _step(self, name: str, inputs: Records, again: bool) -> Batch:
-        work = self._kind_to_people(name, self.material.works.of(name, inputs))
+        work = self._with_corrections(name, self.material.works.of(name, inputs))
         overlay = self.store.overlay(name)
         try:
             items = self._items(name, inputs, work, again)
@@ -227,14 +228,14 @@ class Steps:
         looking = self.looking({name: batch})
         return self._with_edits(batch, [looking.do(later) for later in STEPS[STEPS.index(name) + 1 :]])
 
-    def _kind_to_people(self, name: str, work: Work) -> Work:
+    def _with_corrections(self, name: str, work: Work) -> Work:
         """The same, but what a person corrected in an earlier step stands, whatever the models say of it."""
         before = {"vet": ("write",), "standalone": ("write", "vet")}.get(name, ())
         corrected = {key for step in before for key in self._corrected(step)}
         if not corrected or self.readonly:
             return work
 
-        async def kind(record: Any, ask: Ask) -> Outcome:
+        async def unless_corrected(record: Any, ask: Ask) -> Outcome:
             if record.key not in corrected:
                 return await work(record, ask)
             said = await (self.material.works.votes() if name == "vet" else work)(record, ask)
@@ -242,7 +243,7 @@ class Steps:
                 return said
             return replace(said, status="kept", records=(record,), reason=f"{CORRECTED}{said.reason}")
 
-        return kind
+        return unless_corrected
 
     def _corrected(self, step: str) -> list[str]:
         """The keys of the records of a step as people left them."""
@@ -268,6 +269,7 @@ class Steps:
             items: Items = self._background.wait(work, pause, latest.show)
             latest.show()
         finally:
+            latest.end()
             self._rest()
         if pause.requested:  # also when all that was left was in flight: the next step is not wanted
             states = zip(items.statuses, items.older, strict=True)

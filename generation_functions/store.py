@@ -31,9 +31,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -41,6 +41,7 @@ from weakref import WeakSet
 from .database import Log, hold, opened
 from .engine import Completion, Message
 from .errors import RunError
+from .overlay import Overlay
 from .records import Act, Status
 
 
@@ -107,50 +108,6 @@ class Found:
     status: Status
     made_by: str
     made: tuple[str, ...] | None
-
-
-def standing(acts: Iterable[Act]) -> list[Act]:
-    """Those that no undo took back: it takes back the last one on its record."""
-    left: dict[int, Act] = {}
-    places: dict[str, list[int]] = {}
-    for place, act in enumerate(acts):
-        if act.kind != "undo":
-            left[place] = act
-            places.setdefault(act.key, []).append(place)
-        elif own := places.get(act.key):
-            del left[own.pop()]
-    return list(left.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """What people's acts come to, by the key of the record that they were about.
-
-    `edits` has the changed fields; `ruling` is "accept" or "reject"; a second flag takes the first back; an undone act
-    is as if it had not been.
-    """
-
-    edits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    ruling: Mapping[str, str] = field(default_factory=dict)
-    flags: frozenset[str] = frozenset()
-
-    @property
-    def keys(self) -> set[str]:
-        return {*self.edits, *self.ruling, *self.flags}
-
-    @classmethod
-    def of(cls, acts: list[Act]) -> Overlay:
-        edits: dict[str, dict[str, str]] = {}
-        ruling: dict[str, str] = {}
-        flags: set[str] = set()
-        for act in standing(acts):
-            if act.kind == "edit":
-                edits.setdefault(act.key, {}).update(act.changes)
-            elif act.kind == "flag":
-                flags ^= {act.key}
-            else:
-                ruling[act.key] = act.kind
-        return cls(edits, ruling, frozenset(flags))
 
 
 class Listener(Protocol):

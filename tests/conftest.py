@@ -51,12 +51,7 @@ def missing(what: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def _done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = Project(tmp_path_factory.mktemp("done"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Models, "_made", lambda self, role: made.engine)
-        with made.open() as wb:
-            wb.run()
-    return made.folder
+    return Project(tmp_path_factory.mktemp("done")).finish()
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from generation_functions import prompts
 from generation_functions.engine import Completion, Hear, Request
 from generation_functions.grammar import Reading
+from generation_functions.models import Models
 from generation_functions.prompts import Stage
 from generation_functions.purse import Purse
 from generation_functions.records import Cast, Chunk, Conversation, Group, Pair, Sentence, Turn
@@ -223,6 +226,14 @@ class Project:
         self.engine = ScriptedEngine(answers)
         wanted = ("SYSTEM.MODE=sample", "SYSTEM.CHUNK_SIZE=100", "SYSTEM.REARRANGEMENTS_TO_TAKE=1", *changes)
         return Workbench(self.folder / "config.yaml", changes=wanted, report=lambda progress: None, **how)
+
+    def finish(self) -> Path:
+        """Carry out every step with models of its own; gives the project's folder."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Models, "_made", lambda models, role: self.engine)
+            with self.open() as wb:
+                wb.run()
+        return self.folder
 
     @property
     def run(self) -> Path:

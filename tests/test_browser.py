@@ -194,12 +194,17 @@ def gate(lab: Lab, notebook: Notebook, run: str) -> Iterator[Gate]:
     set_parameters(lab.root / NOTEBOOK, CHANGES=list(SETTINGS))
 
 
-def test_the_stop_button_is_heard_during_a_slow_call(
-    notebook: Notebook, lab: Lab, run: str, gate: Gate
-) -> None:
+def hold_in_judge(notebook: Notebook, gate: Gate) -> None:
+    """Run the cells up to the one that judges, which waits for answers then."""
     notebook.run("parameters", "setup", "chunks")
     notebook.start("judge")
     assert gate.holds.wait(SECONDS)
+
+
+def test_the_stop_button_is_heard_during_a_slow_call(
+    notebook: Notebook, lab: Lab, run: str, gate: Gate
+) -> None:
+    hold_in_judge(notebook, gate)
     notebook.stop()
     notebook.shown("judge").get_by_text("judge: pausing at").wait_for()
     gate.open()
@@ -213,9 +218,7 @@ def test_the_stop_button_is_heard_during_a_slow_call(
 
 
 def test_a_second_stop_ends_a_cell_at_once(notebook: Notebook, gate: Gate) -> None:
-    notebook.run("parameters", "setup", "chunks")
-    notebook.start("judge")
-    assert gate.holds.wait(SECONDS)
+    hold_in_judge(notebook, gate)
     notebook.stop()
     notebook.shown("judge").get_by_text("judge: pausing at").wait_for()
     notebook.stop()
@@ -227,9 +230,7 @@ def test_a_second_stop_ends_a_cell_at_once(notebook: Notebook, gate: Gate) -> No
 def test_a_kernel_restarted_in_the_middle_of_a_step_loses_what_was_in_flight_at_the_most(
     notebook: Notebook, lab: Lab, run: str, gate: Gate
 ) -> None:
-    notebook.run("parameters", "setup", "chunks")
-    notebook.start("judge")
-    assert gate.holds.wait(SECONDS)
+    hold_in_judge(notebook, gate)
     before = journal(lab.root / "project", run)
     notebook.restart()
     gate.open()

@@ -17,8 +17,9 @@ from generation_functions.export import FILES
 from generation_functions.files import write_whole
 from generation_functions.items import Item, Records, each
 from generation_functions.models import Models
+from generation_functions.overlay import Overlay
 from generation_functions.records import Act, Outcome
-from generation_functions.store import Overlay, Store
+from generation_functions.store import Store
 
 MODES = {
     "role-play": (),

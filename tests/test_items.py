@@ -29,6 +29,7 @@ from generation_functions.items import (
     statuses,
     unpacked,
 )
+from generation_functions.overlay import Overlay
 from generation_functions.records import (
     Act,
     Chunk,
@@ -43,7 +44,7 @@ from generation_functions.records import (
     chunk_of,
 )
 from generation_functions.step import Step, at_rest, carry_out, row_of
-from generation_functions.store import Overlay, Store
+from generation_functions.store import Store
 
 CHUNKS = [chunk(f"Sentence {n}.", f"Another one, {n}.") for n in range(12)]
 

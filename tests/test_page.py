@@ -17,8 +17,9 @@ from generation_functions.batch import Batch
 from generation_functions.config import Config, Secret
 from generation_functions.figures import Run
 from generation_functions.items import BLOCK, Item, Records, each
+from generation_functions.overlay import Overlay
 from generation_functions.records import Conversation, Outcome, Pair, Sentence, Verdict, Vote
-from generation_functions.store import Overlay, Store
+from generation_functions.store import Store
 from generation_functions.workbench import STEPS, Workbench
 
 HOSTILE = {

@@ -16,8 +16,6 @@ from PIL import Image
 from playwright.sync_api import Browser
 from review_page import Library
 
-from generation_functions.models import Models
-
 pytestmark = pytest.mark.skipif("GRISTMILL_PICTURES" not in os.environ, reason="makes pictures on demand")
 
 SETTINGS = [
@@ -37,13 +35,10 @@ def folder() -> Path:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(tmp_path: Path) -> Iterator[Lab]:
     """A notebook whose run has been made by a model that can read; opened again it has nothing left to do."""
     project = tmp_path / "project"
-    library = Library(project)
-    monkeypatch.setattr(Models, "_made", lambda self, role: library.engine)
-    with library.open() as wb:
-        wb.run()
+    Library(project).finish()
     shutil.copyfile(ROOT / "processing.ipynb", project / "processing.ipynb")
     set_parameters(project / "processing.ipynb", CHANGES=SETTINGS)
     with server(tmp_path) as lab:

@@ -34,12 +34,7 @@ def tab(browser_path: str) -> Iterator[ReviewPage]:
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library with its run, all steps done."""
-    library = Library(tmp_path_factory.mktemp("read"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Models, "_made", lambda self, role: library.engine)
-        with library.open() as wb:
-            wb.run()
-    return library.folder
+    return Library(tmp_path_factory.mktemp("read")).finish()
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from scripted import chunk, run
 
 from generation_functions.errors import EngineError, Undecided
 from generation_functions.items import Item, ledger
+from generation_functions.overlay import Overlay
 from generation_functions.records import Chunk, Ledger, Outcome
 from generation_functions.step import ERRORS_IN_A_ROW, Pause, Progress, Step, at_rest, carry_out
-from generation_functions.store import Overlay, Store
+from generation_functions.store import Store
 
 CHUNKS = [chunk(f"Sentence {n}.") for n in range(12)]
 KEPT = Outcome("kept")

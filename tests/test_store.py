@@ -16,8 +16,9 @@ from generation_functions import store as store_module
 from generation_functions.database import VERSION
 from generation_functions.engine import Completion, Message
 from generation_functions.errors import RunError
+from generation_functions.overlay import Overlay
 from generation_functions.records import Act
-from generation_functions.store import Call, CallKey, Found, Origin, Overlay, Row, Store
+from generation_functions.store import Call, CallKey, Found, Origin, Row, Store
 
 KEY = CallKey("check_accuracy", "83ad10", draw=1)
 
