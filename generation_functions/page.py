@@ -99,7 +99,7 @@ def _parts(run: Run) -> Iterator[str]:
             "Nobody has edited, accepted, rejected or flagged anything.",
         ),
         "texts": ("The texts made", page_texts.texts(run), "Nothing was kept."),
-        "coverage": ("What the texts were used for", page_texts.coverage(run), "There are no chunks."),
+        "coverage": ("What of the texts was used", page_texts.coverage(run), "There are no chunks."),
         "characters": ("Characters", page_texts.characters(run), "No conversation has a character."),
         "settings": ("Settings", _settings(run.settings), ""),
         "sample": (sample, sampled, ""),

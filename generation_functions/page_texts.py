@@ -156,7 +156,9 @@ def coverage(run: Run) -> Iterator[str]:
     body = "".join(map(_source, sources))
     ends = "<div class='ends'><span>beginning</span><span>middle</span><span>end of the text</span></div>"
     yield f"<table class='bars strips'>{head(names)}<tbody>{body}<tr class='ends-of'><td colspan='5'>{ends}</td></tr>"
-    yield "</tbody></table><p class='about'>Dark: used. Pale: looked at, not used. Blank: not looked at.</p>"
+    keys = {"plain": "used", "read": "looked at, not used", "blank": "not looked at"}
+    shown = " ".join(f"<span class='key {style}'>{meaning}</span>" for style, meaning in keys.items())
+    yield f"</tbody></table><p class='about keys'>{shown}</p>"
 
 
 def _covered(sources: list[Source]) -> str:
