@@ -7,7 +7,7 @@ wb = Workbench("config.yaml", run="first")
 from .batch import Batch
 from .errors import WorkbenchError
 from .records import Cast, Chunk, Conversation, Group, Pair
-from .report import chart_of_sizes, chart_of_steps
+from .report import chart_of_pairs, chart_of_sizes, chart_of_steps
 from .workbench import STEPS, Workbench
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Pair",
     "Workbench",
     "WorkbenchError",
+    "chart_of_pairs",
     "chart_of_sizes",
     "chart_of_steps",
 ]

@@ -43,7 +43,14 @@ class Traits:
 
     def drawn(self, draw: random.Random) -> str:
         """One value of each axis: "temperament: patient; trade: ship's cook"."""
-        return "; ".join(f"{axis}: {draw.choice(values)}" for axis, values in self.axes.items())
+        return "; ".join(f"{axis}: {value}" for axis, value in self._values(draw).items())
+
+    def of(self, group: str) -> dict[str, str]:
+        """The value of each axis that the character of the group with that key was drawn."""
+        return self._values(random.Random(group))
+
+    def _values(self, draw: random.Random) -> dict[str, str]:
+        return {axis: draw.choice(values) for axis, values in self.axes.items()}
 
 
 def load_traits(folders: Sequence[Path]) -> Traits:

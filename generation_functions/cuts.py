@@ -24,7 +24,7 @@ from .text import Source
 
 def chunks(sources: Sequence[Source], size: int, store: Store) -> Records:
     """Whole sentences of one source each, `size` characters at most, in the order of the sources and their texts."""
-    marks = [content_key(source.digest, size, text.RULES) for source in sources]
+    marks = [_mark(source, size) for source in sources]
     numbers: list[range] = []
     for source, of in zip(sources, marks, strict=True):
         known = store.cut(source.name, of)
@@ -43,6 +43,18 @@ def chunks(sources: Sequence[Source], size: int, store: Store) -> Records:
 
     names = [source.name for source in sources]
     return Records(keys, load, content_key(names, marks), lambda: keys)
+
+
+def lengths(sources: Sequence[Source], size: int, store: Store) -> dict[str, int]:
+    """The characters of each source that was cut, to the end of its last chunk; no text is read for that."""
+    known = {source.name: store.cut(source.name, _mark(source, size)) for source in sources}
+    last = {name: numbers[-1] for name, numbers in known.items() if numbers}
+    rows = store.chunks(list(last.values()))
+    return {name: _unpacked(name, rows[id]).end for name, id in last.items()}
+
+
+def _mark(source: Source, size: int) -> str:
+    return content_key(source.digest, size, text.RULES)
 
 
 def _cut(source: Source, size: int, of: str, store: Store) -> range:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from .detail import shown
 
 SHORT, LONG = 300, 4_000  # characters of a text in passing, and of one that is to be read
 BINS = 24
+SHADES = 4
 
 
 def words(value: Any, most: int = SHORT) -> str:
@@ -131,14 +133,45 @@ def histogram(name: str, values: Sequence[int]) -> str:
     counts = [0] * bins
     for value in ranked:
         counts[min(bins - 1, (value - low) * bins // (high - low + 1))] += 1
-    drawn = "".join(_column(place, 100 * count / max(counts)) for place, count in enumerate(counts) if count)
     says = f"{number(low)} to {number(longest)} characters, median {number(middle)}"
+    return columns(name, says, counts, (number(low), f"{number(high)}{' and more' * (longest > high)}"))
+
+
+def columns(name: str, says: str, counts: Sequence[int], ends: tuple[str, str] = ("", "")) -> str:
+    """A figure of a column for each count; `name` and `says` are text. `ends` stand below the first and the last."""
+    most = max(counts, default=0) or 1
+    drawn = "".join(_column(place, 100 * count / most) for place, count in enumerate(counts) if count)
+    below = f"<div class='ends'><span>{ends[0]}</span><span>{ends[1]}</span></div>" if any(ends) else ""
     return (
-        f"<figure><figcaption><b>{name}</b><br>{says}</figcaption><svg viewBox='0 0 {bins} 100' role='img' "
-        f"preserveAspectRatio='none' aria-label='{name}: {says}'>{drawn}</svg><div class='ends'>"
-        f"<span>{number(low)}</span><span>{number(high)}{' and more' * (longest > high)}</span></div></figure>"
+        f"<figure><figcaption><b>{words(name)}</b><br>{words(says)}</figcaption>"
+        f"<svg class='columns' viewBox='0 0 {len(counts)} 100' role='img' preserveAspectRatio='none' "
+        f"aria-label='{_attribute(f'{name}: {says}')}'>{drawn}</svg>{below}</figure>"
     )
 
 
 def _column(place: int, height: float) -> str:
     return f"<rect x='{place + 0.06:.2f}' y='{100 - height:.1f}' width='0.88' height='{height:.1f}'/>"
+
+
+def strip(says: str, parts: Iterable[tuple[bool, int]]) -> str:
+    """What is done with a text from its beginning to its end, a part of it after the other: whether it was looked at,
+    and which of SHADES shows how much of it is used; 0 for nothing of it. `says` is text.
+    """
+    runs, width = [], 0
+    for (taken, shade), same in groupby(parts):
+        count = sum(1 for _ in same)
+        if taken:
+            runs.append(f"<rect class='read' x='{width}' width='{count}' height='1'/>")
+        if shade:
+            dark = f"{shade / SHADES:.2f}"
+            runs.append(f"<rect x='{width}' width='{count}' height='1' fill-opacity='{dark}'/>")
+        width += count
+    return (
+        f"<svg class='strip' viewBox='0 0 {width} 1' role='img' preserveAspectRatio='none' "
+        f"shape-rendering='crispEdges' aria-label='{_attribute(says)}'>{''.join(runs)}</svg>"
+    )
+
+
+def _attribute(value: Any) -> str:
+    """Any text as what stands between an attribute's quotes."""
+    return html.escape(shown(str(value)[:SHORT], SHORT), quote=True)

@@ -17,21 +17,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from . import figures
+from . import figures, page_texts
 from .batch import Batch
 from .config import SETTINGS, Secret
 from .detail import label, title
-from .figures import Reason, Run
+from .figures import Reason, Run, Votes
 from .files import write_once, write_whole
 from .markup import (
     SHORT,
     bar,
-    bars,
     block,
     counted,
     fold,
     head,
-    histogram,
     inline,
     number,
     partly,
@@ -42,18 +40,23 @@ from .markup import (
     words,
 )
 from .records import Chunk, Conversation, Group, Pair, chunk_of, content_key, pairs_of
+from .spread import sample
 from .store import Store
 
 NAME = "report.html"
-FORM = 1  # of the page; with another number it is written anew
+FORM = 2  # of the page; with another number it is written anew
 STYLE = Path(__file__).parent / "widgets" / "static" / "report.css"
 SAMPLED = 20  # conversations that are shown
-TOP = 10  # reasons of a step, openings, sources
+TOP = 10  # reasons of a step
 WORST = 3  # steps
 UNUSABLE = 0.1  # of the calls: worth a look
-ALIKE = 0.3  # of the questions begin the same: worth a look
 LEAST_KEY = 8  # characters of a key that is looked for; a local server's "none" is no secret
 STATUSES = ("kept", "rejected", "failed", "pending")
+AGREEMENT = {
+    "unanimous": "plain",
+    "split": "failed",
+    "undecided": "pending",
+}  # after the colours that they have
 
 
 def write(folder: Path, run: Run, store: Store | None = None) -> Path:
@@ -69,7 +72,8 @@ def _stamp(run: Run) -> str:
         return ""
     steps = [[batch.name, batch.stamp, batch.notes] for batch in run.batches]
     rest = [[*map(dict, run.usage)], _safe(run.settings), run.name, run.ended]
-    return content_key(FORM, STYLE.read_text(encoding="utf-8"), steps, rest)
+    made_of = [dict(run.traits.axes), dict(run.lengths)]
+    return content_key(FORM, STYLE.read_text(encoding="utf-8"), steps, rest, made_of)
 
 
 def html_of(run: Run) -> Iterator[str]:
@@ -94,8 +98,9 @@ def _parts(run: Run) -> Iterator[str]:
             _acts(run),
             "Nobody has edited, accepted, rejected or flagged anything.",
         ),
-        "texts": ("The texts made", _texts(run), "Nothing was kept."),
-        "sources": ("Sources", _sources(run), "There are no chunks."),
+        "texts": ("The texts made", page_texts.texts(run), "Nothing was kept."),
+        "coverage": ("What of the texts was used", page_texts.coverage(run), "There are no chunks."),
+        "characters": ("Characters", page_texts.characters(run), "No conversation has a character."),
         "settings": ("Settings", _settings(run.settings), ""),
         "sample": (sample, sampled, ""),
     }
@@ -133,16 +138,11 @@ def _headline(run: Run) -> str:
     made = counted(len(pairs), "pair")
     if not run.settings.get("SKIP.CONVERSATION_GENERATION"):
         made += f" and {counted(len(talks), 'conversation')}"
-    of = f" of {counted(len(run.sources), 'source')}" if _knows_sources(run) else ""
+    of = f" of {counted(len(run.sources), 'source')}" if run.knows_sources else ""
     prompt = run.used("prompt_tokens")
     bought = f"{counted(run.used('calls'), 'call')}, {counted(prompt, 'prompt token')}"
     share = f", {percent(run.used('cached_tokens'), prompt)} from the cache" if prompt else ""
     return f"{made} from {counted(len(chunks), 'chunk')}{of}; {bought}{share}."
-
-
-def _knows_sources(run: Run) -> bool:
-    """Whether every chunk was looked at; of very many, some sources may have been passed over."""
-    return sum(source.chunks for source in run.sources) == len(run.batch("chunks"))
 
 
 def _file(model: str) -> str:
@@ -153,7 +153,7 @@ def _file(model: str) -> str:
 
 
 def _striking(run: Run) -> Iterator[str]:
-    found = [*_losses(run), *_left(run), *_sameness(run)]
+    found = [*_losses(run), *_left(run), *page_texts.sameness(run)]
     if found:
         yield f"<ul class='look'>{''.join(f'<li>{line}</li>' for line in found)}</ul>"
 
@@ -186,17 +186,6 @@ def _left(run: Run) -> Iterator[str]:
         if pending := batch.ledger.pending:
             yield f"<b>{batch.name}</b>: {counted(pending, 'item')} still to do"
         yield from (f"<b>{batch.name}</b>: {inline(note)}" for note in batch.notes)
-
-
-def _sameness(run: Run) -> Iterator[str]:
-    asked = len(run.pairs.questions)
-    for opening, count in run.pairs.openings.most_common(1):
-        if count > ALIKE * asked and asked >= TOP:
-            yield f"{percent(count, asked)} of the questions begin with \u201c{inline(opening)}\u201d"
-    barren = [source for source in run.sources if not source.used]
-    if barren and _knows_sources(run):
-        more = f" and {number(len(barren) - 1)} more" if len(barren) > 1 else ""
-        yield f"no pair of {inline(barren[0].name)}{more} was kept"
 
 
 # Steps
@@ -240,18 +229,25 @@ def _reason(batch: Batch, reason: Reason) -> str:
 
 
 def _votes(run: Run) -> Iterator[str]:
-    rows = []
-    for batch in run.batches:
-        looked = run.looked[batch.name]
-        for check, own in looked.votes.items():
-            each = f"{own.votes / max(1, own.total - own.undecided):.1f}"
-            counts = (own.total, own.unanimous, own.split, own.undecided, percent(own.passed, own.total))
-            rows.append((f"{batch.name}: {label(check)}", *counts, each))
-        if looked.votes:
-            yield partly(looked.seen, len(batch.items), f"items of {batch.name}")
-    if rows:
-        names = ("check", "verdicts", "unanimous", "split", "undecided", "passed", "votes each")
-        yield table(names, rows)
+    voted = [(batch, run.looked[batch.name]) for batch in run.batches if run.looked[batch.name].votes]
+    if not voted:
+        return
+    yield from (partly(own.seen, len(batch.items), f"items of {batch.name}") for batch, own in voted)
+    keys = [f"<span class='key {style}'>{name}</span>" for name, style in AGREEMENT.items()]
+    names = ["check", "verdicts", *keys, "passed", "votes each"]
+    yield f"<div class='wide'><table class='numbers'>{head(names)}<tbody>"
+    for batch, own in voted:
+        yield from (_vote(f"{batch.name}: {label(check)}", votes) for check, votes in own.votes.items())
+    yield "</tbody></table></div>"
+
+
+def _vote(name: str, own: Votes) -> str:
+    """The numbers of a check, and below them how its verdicts came about."""
+    each = f"{own.votes / max(1, own.total - own.undecided):.1f}"
+    counts = [own.unanimous, own.split, own.undecided]
+    drawn = bar(zip(AGREEMENT.values(), counts, strict=True), own.total)
+    cells = row([name, own.total, *counts, percent(own.passed, own.total), each], "above")
+    return f"{cells}<tr class='below'><td colspan='7'>{drawn}</td></tr>"
 
 
 # Calls and people
@@ -286,36 +282,6 @@ def _acts(run: Run) -> Iterator[str]:
             rows.append((batch.name, *counts))
     if rows:
         yield table(("step", "edited", "accepted", "rejected", "flagged"), rows)
-
-
-# Texts and sources
-
-
-def _texts(run: Run) -> Iterator[str]:
-    pairs, talks = run.pairs, run.talks
-    if not pairs.total + talks.total:
-        return
-    lengths = {"Questions": pairs.questions, "Answers": pairs.answers, "Conversations": talks.conversations}
-    yield partly(len(pairs.questions), pairs.total, "pairs")
-    yield partly(len(talks.conversations), talks.total, "conversations")
-    drawn = "".join(histogram(name, values) for name, values in lengths.items() if values)
-    yield f"<div class='figures'>{drawn}</div>"
-    if turns := sorted(talks.turns):
-        few, middle, many = turns[0], turns[len(turns) // 2], turns[-1]
-        yield f"<p>Conversations have {few} to {many} turns, the median is {middle}.</p>"
-    if pairs.openings:
-        most = [(name, count, len(pairs.questions)) for name, count in pairs.openings.most_common(TOP)]
-        yield f"<h3>How questions begin</h3>{bars(most, 'questions')}"
-
-
-def _sources(run: Run) -> Iterator[str]:
-    sources = run.sources
-    yield partly(sum(source.chunks for source in sources), len(run.batch("chunks")), "chunks")
-    if len(sources) > TOP:
-        yield f"<p class='about'>The {TOP} of {number(len(sources))} sources with the smallest shares</p>"
-        sources = sorted(sources, key=lambda source: source.used / source.chunks)[:TOP]
-    if sources:
-        yield bars([(source.name, source.used, source.chunks) for source in sources], "chunks with a pair")
 
 
 # Settings
@@ -355,9 +321,9 @@ def _sampled(run: Run) -> tuple[str, Iterator[str]]:
     """The heading and what stands under it."""
     talks, pairs = run.batch("converse").passing, run.batch("distinct").passing
     if talks:
-        chosen = enumerate(figures.sample(talks, SAMPLED), 1)
+        chosen = enumerate(sample(talks, SAMPLED), 1)
         return _some(len(talks), "conversation"), (_conversation(n, talk) for n, talk in chosen)
-    chosen = enumerate(figures.sample(pairs, SAMPLED), 1)
+    chosen = enumerate(sample(pairs, SAMPLED), 1)
     why = f"<p>There are no conversations: {_why_none(run)}</p>"
     return _some(len(pairs), "pair"), chain([why], (_lone(n, pair) for n, pair in chosen))
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from .batch import Batch
+from .diversity import Source, of_pairs, of_sources
 from .engine import Completion, Request
 from .errors import OutputError
 
 COLOURS = {"kept": "#3a7d44", "rejected": "#b3423a", "failed": "#c98a1b", "pending": "#9aa0a6"}
 BINS = 20
+LONG_LABEL = 40  # characters
+MOST_TEXTS, PARTS = 8, 100  # of a chart
 DOTS_PER_INCH = 100
 
 
@@ -36,8 +40,7 @@ def chart_of_sizes(chunks: Batch) -> Chart:
         sizes.setdefault(chunk.source, []).append(len(chunk.text))
     figure = Chart(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
-    labels = [source if len(source) <= 40 else source[:39] + "\u2026" for source in sizes]
-    axes.hist(list(sizes.values()), bins=BINS, stacked=True, label=labels)
+    axes.hist(list(sizes.values()), bins=BINS, stacked=True, label=list(map(_label, sizes)))
     axes.set(xlabel="characters of a chunk", ylabel="chunks", title=f"{len(chunks)} chunks")
     if len(sizes) <= 8:
         axes.legend(fontsize=8)
@@ -58,6 +61,45 @@ def chart_of_steps(batches: Sequence[Batch]) -> Chart:
     axes.set(xlabel="items", title="what each step let through")
     axes.legend(fontsize=8)
     return figure
+
+
+def chart_of_pairs(chunks: Batch, pairs: Batch) -> Chart:
+    """What the pairs' questions ask, and where in each text their evidence lies; of many texts those with the least."""
+    sources = of_sources(chunks.passing, pairs.passing)
+    sources = sorted(sources, key=lambda source: source.named / source.sentences)[:MOST_TEXTS]
+    figure = Chart(figsize=(7, 3.4 + 0.25 * len(sources)), layout="constrained")
+    above, below = figure.subplots(2, height_ratios=(2.2, 0.4 + 0.25 * len(sources)))
+    kinds = of_pairs(pairs.passing).kinds
+    above.barh(list(kinds), list(kinds.values()))
+    above.invert_yaxis()
+    above.tick_params(axis="y", labelsize=8)
+    above.set(xlabel="questions", title="what questions ask")
+    used = [[part.named if part.taken else nan for part in source.parts(PARTS)] for source in sources]
+    below.imshow(
+        used or [[nan]],
+        aspect="auto",
+        cmap="Blues",
+        vmin=-0.15,
+        vmax=1,
+        extent=(0, 100, max(1, len(used)), 0),
+    )
+    below.set_yticks(
+        [place + 0.5 for place in range(len(used))], [_share(source) for source in sources], fontsize=8
+    )
+    below.set(
+        xlabel="% of the text as far as it was taken", title="where the sentences lie that pairs are about"
+    )
+    return figure
+
+
+def _share(source: Source) -> str:
+    return f"{_label(source.name)}, {100 * source.named / source.sentences:.0f}%"
+
+
+def _label(source: str) -> str:
+    """Cut, and without what matplotlib would read as a formula."""
+    cut = source if len(source) <= LONG_LABEL else source[: LONG_LABEL - 1] + "\u2026"
+    return cut.replace("$", r"\$")
 
 
 def ledger_text(batches: Sequence[Batch]) -> str:

@@ -168,6 +168,11 @@ class Steps:
         """Those of whole sources."""
         return cuts.chunks(self.material.sources, self.config["SYSTEM.CHUNK_SIZE"], self.store)
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Of whole sources, in characters."""
+        return cuts.lengths(self.material.sources, self.config["SYSTEM.CHUNK_SIZE"], self.store)
+
     def ask(self, step: str, fresh: bool = False) -> Ask:
         """What puts the step's stages to its model, and pays."""
         plan = PLANS[step]

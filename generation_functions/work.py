@@ -26,7 +26,7 @@ class Works:
     """The work of every step."""
 
     def __init__(self, config: Config, traits: Traits) -> None:
-        self._config, self._traits = config, traits
+        self._config, self.traits = config, traits
 
     def of(self, step: str, inputs: Records) -> Work:
         """The step's work on one of these inputs."""
@@ -44,7 +44,7 @@ class Works:
             return _pass_on if setting["SKIP.REPAIR_QA_TUPLES"] else work
         if step == "cast":
             assistant = setting["SYSTEM.ASSISTANT_MODE"]
-            return partial(conversations.cast, traits=self._traits, assistant=assistant)
+            return partial(conversations.cast, traits=self.traits, assistant=assistant)
         assert step == "converse", step
         return partial(conversations.write, quotes=setting["SYSTEM.CONVERSATION_QUOTES"])
 

@@ -192,6 +192,8 @@ class Workbench:
             self._store.usage(),
             self.config,
             self._store.last_call_at,
+            self._steps.material.works.traits,
+            self._steps.lengths,
         )
         report_page = page.write(self.folder, run, self._store)
         return Files({**files, **export.calls(folder, self._store), page.NAME: report_page})

@@ -109,6 +109,16 @@ def test_a_cast_takes_four_calls_each_shown_what_the_one_before_it_gave(store: S
     assert (outcome.status, bool(made.scenario)) == ("kept", True)
 
 
+def test_what_a_character_was_drawn_is_known_by_the_groups_key(store: Store) -> None:
+    engine = ScriptedEngine(agreeable)
+    for n in range(4):
+        group = Group((pair(f"What of {n}?"),))
+        cast(store, engine, group)
+        drawn = "; ".join(f"{axis}: {value}" for axis, value in TRAITS.of(group.key).items())
+        asked = [request for request in engine.asked if request.stage == "plan_character"]
+        assert drawn in asked[-1].messages[-1].content
+
+
 def test_the_same_group_has_the_same_cast_and_another_group_another(tmp_path: Path) -> None:
     made = []
     for name, size in (("one", 2), ("same", 2), ("other", 3)):

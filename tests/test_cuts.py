@@ -104,3 +104,18 @@ def test_a_text_that_goes_while_it_is_cut_is_an_error(folder: Path, store: Store
     (folder / "Same.txt").unlink()
     with pytest.raises(ConfigError, match="Same.txt was read before and cannot be now: cannot be read"):
         cuts.chunks(listed, SIZE, store)
+
+
+def test_a_source_is_as_long_as_to_the_end_of_its_last_chunk(
+    folder: Path, store: Store, cut: list[str]
+) -> None:
+    made = cuts.chunks(sources(folder), SIZE, store)
+    cut.clear()
+    lengths = cuts.lengths(sources(folder), SIZE, store)
+    assert lengths == {chunk.source: chunk.end for chunk in made}
+    assert lengths["Same.txt"] == len((folder / "Same.txt").read_text(encoding="utf-8").rstrip())
+    assert cut == []
+
+
+def test_a_source_that_was_not_cut_has_no_length(folder: Path, store: Store) -> None:
+    assert cuts.lengths(sources(folder), SIZE, store) == {}

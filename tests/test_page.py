@@ -12,13 +12,15 @@ from lab import browser
 from playwright.sync_api import Browser
 from scripted import Project, agreeable, chunk, pair, talk
 
-from generation_functions import figures, page
+from generation_functions import figures, page, spread
 from generation_functions.batch import Batch
 from generation_functions.config import Config, Secret
+from generation_functions.conversations import Traits
+from generation_functions.diversity import ANSWER_WORDS, QUESTION_WORDS, TURN_WORDS, opening
 from generation_functions.figures import Run
 from generation_functions.items import BLOCK, Item, Records, each
 from generation_functions.overlay import Overlay
-from generation_functions.records import Conversation, Outcome, Pair, Sentence, Verdict, Vote
+from generation_functions.records import Chunk, Conversation, Outcome, Pair, Sentence, Verdict, Vote
 from generation_functions.store import Store
 from generation_functions.workbench import STEPS, Workbench
 
@@ -109,7 +111,7 @@ def run_of(
 
 FIELDS = (
     *("run", "model", "note", "setting", "source", "sentence", "question", "answer", "check", "vote"),
-    *("reason", "speaker", "turn", "card", "scenario"),
+    *("reason", "speaker", "turn", "card", "scenario", "axis", "value"),
 )
 
 
@@ -120,7 +122,9 @@ def full_of(*texts: str) -> Run:
     for of_step in zip(*(run.batches for run in runs), strict=True):
         notes = tuple(note for batch in of_step for note in batch.notes)
         batches.append(replace(of_step[0], items=[i for b in of_step for i in b.items], notes=notes))
-    return replace(runs[0], batches=batches, usage=[use for run in runs for use in run.usage])
+    usage = [use for run in runs for use in run.usage]
+    axes = {axis: values for run in runs for axis, values in run.traits.axes.items()}
+    return replace(runs[0], batches=batches, usage=usage, traits=Traits(axes, ()))
 
 
 def _full_of(text: str) -> Run:
@@ -129,7 +133,8 @@ def _full_of(text: str) -> Run:
     one = Pair(of, field["question"], field["answer"], (1,))
     said = talk(one, card=field["card"])
     turns = tuple(replace(turn, text=field["turn"], speaker=field["speaker"]) for turn in said.turns)
-    said = replace(said, cast=replace(said.cast, scenario=field["scenario"]), turns=turns)
+    cast = replace(said.cast, scenario=field["scenario"], answerer=field["speaker"])
+    said = replace(said, cast=cast, turns=turns)
     verdict = Verdict(field["check"], False, (Vote(field["check"], False, field["vote"]),))
     failed = [Item(one, Outcome("failed", reason=field["reason"]))]
     batches = [
@@ -142,7 +147,8 @@ def _full_of(text: str) -> Run:
     ]
     settings = {"SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG": field["setting"]}
     use = usage(model=field["model"].replace("/", "\\"), calls=1)
-    return Run(field["run"], batches, use, Config(settings, Path()))
+    traits = Traits({field["axis"]: (field["value"],)}, ())
+    return Run(field["run"], batches, use, Config(settings, Path()), traits=traits)
 
 
 def is_quiet(read: Read) -> bool:
@@ -165,6 +171,23 @@ def test_hostile_text_is_shown_as_the_text_it_is(name: str) -> None:
     for field in set(FIELDS) - {"vote", "model"}:  # votes are counted
         assert f"{field}={shown}" in found.text, field
     assert f"model={shown}".replace("/", "\\") in found.text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_openings_names_and_traits_are_text_wherever_they_are_counted(name: str) -> None:
+    found = read(full_of(HOSTILE[name], HOSTILE[name]))
+    assert is_quiet(found)
+    shown = {
+        section: {row[0] for row in found.rows[section]} for section in ("texts", "coverage", "characters")
+    }
+    words = {"question": QUESTION_WORDS, "answer": ANSWER_WORDS, "turn": TURN_WORDS, "scenario": TURN_WORDS}
+    for field, count in words.items():
+        assert opening(f"{field}={HOSTILE[name]}", count).translate(AS_SHOWN) in shown["texts"], field
+    assert f"source={HOSTILE[name]}".translate(AS_SHOWN) in shown["coverage"]
+    for field in ("speaker", "value"):
+        assert f"{field}={HOSTILE[name]}".translate(AS_SHOWN) in shown["characters"], field
+    labels = [value for attribute, value in found.attributes if attribute == "aria-label"]
+    assert f"axis={HOSTILE[name]}: 1 of 1 drawn".translate(AS_SHOWN) in "".join(labels)
 
 
 def test_a_very_long_line_is_cut_and_its_length_said() -> None:
@@ -272,6 +295,8 @@ def test_votes_are_unanimous_split_or_undecided() -> None:
     ]
     found = read(run_of([], [], Batch("vet", items)))
     assert found.row("votes", "vet: accuracy") == ["4", "2", "1", "1", "50%", "2.3"]
+    widths = [value for name, value in found.attributes if name == "style"]
+    assert widths[-3:] == ["width:50.00%", "width:25.00%", "width:25.00%"]
 
 
 def test_reasons_are_counted_by_what_stands_before_the_colon_each_with_an_example() -> None:
@@ -309,8 +334,113 @@ def test_questions_that_begin_alike_and_sources_without_a_pair_are_named() -> No
     found = read(run_of(alike, [], Batch("chunks", each([alike[0].chunk, other]))))
     assert found.row("texts", "What is")[1:] == ["8 of 12", "67%"]
     assert "67% of the questions begin with \u201cWhat is\u201d" in found.text
-    assert found.row("sources", "Barren.txt")[1:] == ["0 of 1", "0%"]
+    assert found.row("coverage", "Barren.txt")[1:] == ["0 of 1", "0%", "0 of 1"]
     assert "no pair of Barren.txt was kept" in found.text
+
+
+def test_kinds_of_questions_are_counted_and_too_many_of_one_kind_named() -> None:
+    many = [pair(f"Tell {n}, what is it?") for n in range(13)] + [pair(f"Tell {n}, why?") for n in range(7)]
+    found = read(run_of(many))
+    assert found.row("texts", "what")[1:] == ["13 of 20", "65%"]
+    assert found.row("texts", "who")[1:] == ["0 of 20", "0%"]
+    assert "65% of the questions are of one kind: what" in found.text
+    assert "of one kind" not in read(run_of(many[1:])).text  # 19 of them
+    assert "of one kind" not in read(run_of([pair(f"Warum {n}?") for n in range(20)])).text
+
+
+def test_answers_turns_scenarios_and_names_that_are_too_often_the_same_are_named() -> None:
+    pairs = [pair(f"Q{n}?", "It is said to be." if n < 4 else f"A{n} is.") for n in range(10)]
+    made = [talk(one, greeting="Come in, my friend!") for one in pairs]
+    found = read(run_of(pairs, made))
+    assert found.row("texts", "It is said")[1:] == ["4 of 10", "40%"]
+    assert found.row("texts", "Come in, my friend!")[1:] == ["10 of 20", "50%"]
+    assert found.row("characters", "Ines")[1:] == ["10 of 10", "100%"]
+    for line in (
+        "40% of the answers begin with \u201cIt is said\u201d",
+        "50% of the turns of those who answer begin with \u201cCome in, my friend!\u201d",
+        "100% of the scenarios begin with \u201cInes salts fish while\u201d",
+        "100% of the characters are called \u201cInes\u201d",
+    ):
+        assert line in found.text
+    assert "turns of those who ask begin with" not in found.text
+
+
+def test_three_in_ten_that_begin_alike_are_not_too_many() -> None:
+    pairs = [pair(f"Q{n}?", "It is said." if n < 3 else f"A{n} is.") for n in range(10)]
+    assert "begin with" not in read(run_of(pairs)).text
+
+
+def test_answers_that_are_very_short_or_very_long_have_their_shares() -> None:
+    answers = ["Yes."] * 3 + ["x" * 400] * 2 + ["x" * 100] * 5
+    text = read(run_of([pair(f"Q{n}?", answer) for n, answer in enumerate(answers)])).text
+    assert "30% of the answers have under 20 characters, 20% over 300." in text
+
+
+def pages(count: int, source: str = "Book.txt") -> list[Chunk]:
+    """Chunks of a sentence of a hundred characters each."""
+    sentences = [Sentence(f"{n:0100d}", 100 * n, 100 * n + 100) for n in range(count)]
+    return [Chunk(source, (sentence,)) for sentence in sentences]
+
+
+def test_used_sentences_are_counted_and_a_long_stretch_without_one_named() -> None:
+    chunks = pages(20)
+    run = run_of([pair(f"Q{n}?", of=of) for n, of in enumerate(chunks[:12])])
+    run = replace(run, batches=[Batch("chunks", each(chunks)), *run.batches[1:]])
+    found = read(run)
+    assert found.row("coverage", "Book.txt")[1:] == ["12 of 20", "60%", "12 of 20"]
+    whole = (
+        "Pairs that were kept name 12 of 20 sentences (60%) as their evidence; 12 of 20 chunks have a pair."
+    )
+    assert whole in found.text
+    assert "no pair is about the stretch from 60% to 100% of Book.txt" in found.text
+    as_long_again = read(replace(run, lengths={"Book.txt": 4000})).text
+    assert "no pair is about the stretch from 30% to 100% of Book.txt" in as_long_again
+
+
+def test_a_stretch_of_a_few_chunks_is_not_named() -> None:
+    chunks = pages(9)
+    run = run_of([pair(of=chunks[0])], [], Batch("chunks", each(chunks)))
+    assert "the stretch" not in read(run).text
+
+
+def test_a_strip_is_dark_where_sentences_are_used_and_blank_where_nothing_was_taken() -> None:
+    chunks = pages(4)
+    run = run_of([pair(of=chunks[1])], [], Batch("chunks", each(chunks[:3])))
+    whole = "".join(page.html_of(replace(run, lengths={"Book.txt": 400})))
+    read_part, dark = "<rect class='read' x='0' width='40' height='1'/>", "fill-opacity='1.00'"
+    assert whole.count("<rect class='read'") == 3
+    assert read_part in whole
+    assert f"<rect x='40' width='40' height='1' {dark}/>" in whole
+    assert whole.count("fill-opacity") == 1
+
+
+def test_of_many_sources_those_with_the_smallest_shares_are_shown() -> None:
+    chunks = [chunk(source=f"{n}.txt") for n in range(12)]
+    run = run_of([pair(of=of) for of in chunks[:4]], [], Batch("chunks", each(chunks)))
+    shown = [row[0] for row in read(run).rows["coverage"] if row[0].endswith(".txt")]
+    assert shown == [f"{n}.txt" for n in (*range(4, 12), 0, 1)]
+
+
+def test_without_characters_the_page_says_so() -> None:
+    assert "No conversation has a character." in read(run_of([pair()], [talk(pair(), card="")])).text
+
+
+def test_the_traits_of_characters_are_counted_for_each_axis(real: Run) -> None:
+    traits = Traits({"mood": ["calm", "wild"]}, ["Ana", "Bo"])
+    made = real.batch("converse").passing
+    drawn = [traits.of(one.cast.group.key)["mood"] for one in made]
+    found = read(replace(real, traits=traits))
+    for mood in {"calm", "wild"}:
+        assert found.row("characters", mood) == [str(drawn.count(mood))]
+    assert f"{len(set(drawn))} of 2 drawn, most often: " in found.text
+
+
+def test_the_page_of_a_run_knows_its_traits_and_the_lengths_of_its_texts(finished: Project) -> None:
+    with finished.open() as wb:
+        whole = wb.export()["report.html"].read_text(encoding="utf-8")
+        axes = wb._steps.material.works.traits.axes
+    assert axes and all(f"<b>{axis}</b>" in whole for axis in axes)
+    assert "end of the text" in whole
 
 
 # The sample
@@ -330,27 +460,27 @@ def counting(count: int) -> tuple[Records, list[int]]:
 
 def test_a_sample_is_spread_over_all_and_the_same_every_time() -> None:
     records, was_read = counting(10_000)
-    chosen = figures.sample(records, 20)
+    chosen = spread.sample(records, 20)
     places = [int(one.question.split()[-1][:-1]) for one in chosen]
     assert [place // 500 for place in places] == list(range(20))
-    assert chosen == figures.sample(counting(10_000)[0], 20)
+    assert chosen == spread.sample(counting(10_000)[0], 20)
     assert was_read[0] <= 20 * BLOCK
     few = counting(3)[0]
-    assert figures.sample(few, 20) == list(few)
+    assert spread.sample(few, 20) == list(few)
 
 
 def test_of_very_many_records_a_part_is_read_and_the_page_says_so() -> None:
     records, was_read = counting(200_000)
     one = Batch("distinct", each(records))
     found = read(run_of([], [], one))
-    assert was_read[0] < 3 * figures.MOST
+    assert was_read[0] < 3 * spread.MOST
     assert found.row("steps", "distinct")[0] == "200,000"
     assert "Counted in 9,984 of 200,000 pairs, spread evenly." in found.text
     assert found.headings["sample"] == "20 of 200,000 pairs"
 
 
 def test_nothing_is_said_of_sources_that_were_looked_at_in_part() -> None:
-    many = [chunk(f"Number {n}.", source=f"{n // 100}.txt") for n in range(figures.MOST + BLOCK)]
+    many = [chunk(f"Number {n}.", source=f"{n // 100}.txt") for n in range(spread.MOST + BLOCK)]
     text = read(run_of([], [], Batch("chunks", each(many)))).text
     assert f"0 pairs and 0 conversations from {len(many):,} chunks; 0 calls" in text
     assert "txt and" not in text
