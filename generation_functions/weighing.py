@@ -175,13 +175,13 @@ def _tokens(logprobs: Any) -> list[_Token]:
         return []
     content = logprobs.get("content")
     if isinstance(content, list):
-        return [
-            _Token(_likely(one)[0], tuple(map(_likely, one.get("top_logprobs") or ()))) for one in content
-        ]
+        listed = [one for one in content if isinstance(one, dict)]
+        return [_Token(_likely(one)[0], tuple(map(_likely, one.get("top_logprobs") or ()))) for one in listed]
     rows = zip(logprobs.get("tokens") or (), logprobs.get("top_logprobs") or (), strict=False)
     return [
         _Token(piece.encode(), tuple((top.encode(), _exp(logprob)) for top, logprob in (tops or {}).items()))
         for piece, tops in rows
+        if isinstance(tops, dict | None)
     ]
 
 

@@ -174,6 +174,7 @@ def test_an_answer_that_is_not_listed_is_as_likely_as_the_last_that_is() -> None
     "logprobs",
     [
         *(None, {}, {"content": None}, {"content": []}, {"tokens": [], "top_logprobs": None}, "none"),
+        *({"content": ["Accurate"]}, {"tokens": [" Accurate"], "top_logprobs": [[0.5]]}),
         chat(["Verdict", ":", " Accurate"], {" It": 0.9, " The": 0.1}),
         chat(["Verdict", ":", " Relevant"], LISTED),
         {"tokens": ["Verdict", ":", " Accurate"], "top_logprobs": [None, None, None]},
