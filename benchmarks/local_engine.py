@@ -265,7 +265,7 @@ def answered(
 
 
 def asked(asking: Asking, number: int, call: Request) -> Call:
-    own = {name: getattr(call, name) for name in ("prompt", "shared_prompt", "seed", "stop")}
+    own = {name: getattr(call, name) for name in ("prompt", "shared_prompt", "seed", "stop", "weigh")}
     messages = [asdict(message) for message in call.messages]
     rest = {"messages": messages, "grammar": call.grammar.text, "sampling": asdict(call.sampling)}
     return asking.call({"id": number, **own, **rest, "seconds": 600.0})

@@ -29,6 +29,7 @@ from .faults import HINT_CONTEXT
 from .forms import JsonForm
 from .purse import LETTERS_A_TOKEN
 from .server import Server
+from .weighing import in_logprobs
 
 MOST_STOPS = 4  # OpenAI and vLLM refuse more; the lineage sent 7 to 11 (HTTP 400)
 MOST_TOGETHER = 8  # votes that go out as one request
@@ -52,6 +53,11 @@ DISPENSABLE = (
     "n",
     "stop",
 )
+LIKELIEST = {
+    20: 5,
+    5: 0,
+}  # tokens whose probabilities are asked for; where a server gives no more: fewer, then none
+NO_WEIGHTS = "it tells no probabilities: with SYSTEM.VOTING: probability a verdict counts as it is written"
 THOUGHTS = regex.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", regex.DOTALL)
 
 
@@ -80,6 +86,7 @@ class Api:
         self._grammar = grammar
         self._dialect: Dialect | None = None if grammar == "auto" else grammar
         self._refused: set[str] = set()  # settings that the server does not take
+        self._likeliest = max(LIKELIEST)  # tokens in each place whose probabilities it gives
         self._gives_n = True  # until it gives fewer answers than it was asked for
         self._open: dict[Any, _Votes] = {}
         self._starting: asyncio.Future[None] | None = None
@@ -181,6 +188,9 @@ class Api:
         if "max_completion_tokens" in str(error) and "max_tokens" in body:
             self._refused.add("max_tokens")
             return True
+        if "logprobs" in body and "logprobs" in str(error):
+            self._likeliest = LIKELIEST[self._likeliest]
+            return True
         named = [name for name in DISPENSABLE if name in body and regex.search(rf"\b{name}\b", str(error))]
         if not named or error.hint == HINT_CONTEXT:
             return False
@@ -214,6 +224,9 @@ class Api:
             body["stop"] = list(request.stop[:MOST_STOPS])
         if count > 1:
             body["n"] = count
+        if request.weigh and self._likeliest:
+            told = {"logprobs": True, "top_logprobs": self._likeliest}
+            body |= {"logprobs": self._likeliest} if self._completion_mode else told
         body |= held
         if "max_tokens" in self._refused:
             body["max_completion_tokens"] = body["max_tokens"]
@@ -262,7 +275,7 @@ class Api:
         if not isinstance(text, str):
             return None
         whole = text.encode("utf-8", "replace").decode()  # half a character, as \\ud83d, can be kept nowhere
-        return _Choice(THOUGHTS.sub("", whole, count=1), finish)
+        return _Choice(THOUGHTS.sub("", whole, count=1), finish, choice.get("logprobs"))
 
     def _completions(
         self, request: Request, choices: list[_Choice], usage: _Usage, seconds: float, held: bool
@@ -280,12 +293,15 @@ class Api:
                 finish = "length"
             elif choice.finish in FILTERED:
                 finish = "filtered"
+            weights = in_logprobs(request.weigh, text, choice.logprobs) if request.weigh else {}
+            if request.weigh and not choice.logprobs and NO_WEIGHTS not in self.about:
+                self.about += f"; {NO_WEIGHTS}"
             first = number == 0
             written = usage.completion * len(choice.text) // letters
             made.append(
                 Completion(
                     *(text, finish, usage.prompt if first else 0, usage.cached if first else 0),
-                    *(written, seconds, held),
+                    *(written, seconds, held, weights),
                 )
             )
         return made
@@ -374,8 +390,11 @@ class _Votes:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
+    """`logprobs` as the server has them."""
+
     text: str
     finish: str
+    logprobs: Any = None
 
 
 @dataclass(frozen=True, slots=True)

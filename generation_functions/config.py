@@ -88,6 +88,10 @@ SETTINGS = (
     Setting("SYSTEM.USE_FILENAMES", False, (), "prompts see title and author", True),
     Setting("SYSTEM.ASSISTANT_MODE", False, (), "user and assistant instead of characters", True),
     Setting("SYSTEM.DOUBLE_CHECK_COUNTER", 3, (1, 15), "votes per check", True),
+    Setting("SYSTEM.VOTING", "drawn", ("drawn", "probability"), "how a check is decided", True),
+    Setting(
+        "SYSTEM.PASS_PROBABILITY", 0.5, (0.0, 1.0), "of a passing verdict, from which a pair passes", True
+    ),
     Setting("SYSTEM.USE_SUBSET", False, (), "take SUBSET_SIZE chunks only"),
     Setting("SYSTEM.SUBSET_SIZE", 10, (1, 1000000), "chunks, spread over all sources"),
     Setting("SYSTEM.PAIRS_PER_CHUNK", 4, (1, 20), "pairs asked for per chunk", True),
@@ -124,6 +128,9 @@ SETTINGS = (
 )
 
 KNOWN = {setting.name: setting for setting in SETTINGS}
+
+# At their defaults these leave no mark in fingerprints, so that what was made before they were known is not older.
+YOUNGER = ("SYSTEM.VOTING", "SYSTEM.PASS_PROBABILITY")
 
 # Settings of the lineage that have no meaning here; they are read, and named once as ignored.
 RETIRED = {
@@ -165,7 +172,8 @@ class Config(Mapping[str, Any]):
 
     def fingerprint(self, names: Iterable[str]) -> str:
         """A key of those settings that can change what a step makes."""
-        return content_key({name: self[name] for name in names})
+        marking = [name for name in names if name not in YOUNGER or self[name] != KNOWN[name].default]
+        return content_key({name: self[name] for name in marking})
 
     def __repr__(self) -> str:
         changed = [f"{s.name}={self[s.name]!r}" for s in SETTINGS if self[s.name] != s.default]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .errors import RunError
 
-VERSION = 2  # of the tables below; a run of a later version is refused, not guessed at
+VERSION = 3  # of the tables below; a run of a later version is refused, not guessed at
 SYNC_SECONDS = 0.05  # that a commit may wait for the disk
 CHECKPOINT_COMMITS = 2_000  # after which the log, of 20 to 50 MB by then, goes into the database
 
@@ -28,7 +28,7 @@ create table calls (
     id integer primary key, stage text, input text, draw integer, attempt integer, made_by text,
     step text, item text, chunk text, model text, seed integer, prompt text,
     prompt_tokens integer, cached_tokens integer, completion_tokens integer, seconds real, cost real, at real,
-    finish text, problem text, question text, text text
+    finish text, problem text, question text, text text, weights text
 );
 create unique index call_keys on calls (stage, input, draw, attempt, made_by);
 create index call_chunks on calls (chunk);
@@ -73,13 +73,18 @@ create table states (name text primary key, state text) without rowid;
 # Version 1 knew no askers, no costs and no keys of what was made, and of the messages of a prompt just the text.
 FROM_VERSION_1 = """
 insert into calls select null, stage, input, draw, attempt, made_by, '', '', '', model, seed, prompt,
-    prompt_tokens, cached_tokens, completion_tokens, seconds, 0.0, at, finish, problem, question, text
+    prompt_tokens, cached_tokens, completion_tokens, seconds, 0.0, at, finish, problem, question, text, ''
     from {calls} order by at;
 insert into prompts select version, stage, json_array(json_array('system', shared)) from {prompts};
 insert into items select null, step, key, status, made_by, null, '', '[]', at, reason, records, verdicts
     from {items} order by at;
 insert into acts select * from {acts};
 """
+
+# Version 2 knew no weights of answers. A run of it that is only read has them in a view, which goes before the table.
+FROM_VERSION_2 = "alter table calls add column weights text not null default '';"
+SEEN_FROM_VERSION_2 = "create temp view calls as select *, '' weights from main.calls"
+
 OLD_TABLES = ("calls", "prompts", "items", "acts")
 
 
@@ -119,7 +124,9 @@ def opened(file: Path, readonly: bool) -> sqlite3.Connection:
             db.execute(f"pragma synchronous = {'normal' if mode == 'wal' else 'full'}")
             db.execute("pragma wal_autocheckpoint = 0")
         if version == 1:
-            return _copied(file, db) if readonly else _updated(file, db)
+            return _copied(file, db) if readonly else _updated(file, db, _from_version_1())
+        if version == 2:
+            return _seen(db) if readonly else _updated(file, db, FROM_VERSION_2)
     except BaseException as error:
         db.close()
         if isinstance(error, sqlite3.DatabaseError):
@@ -150,20 +157,25 @@ def _version(db: sqlite3.Connection, file: Path, readonly: bool) -> int:
     return version
 
 
-def _updated(file: Path, db: sqlite3.Connection) -> sqlite3.Connection:
+def _from_version_1() -> str:
     old = {name: f"{name}_of_version_1" for name in OLD_TABLES}
     renamed = "".join(f"alter table {name} rename to {old[name]};" for name in old)
     dropped = "".join(f"drop table {name};" for name in old.values())
-    copied = FROM_VERSION_1.format(**old)
-    script = (
-        f"begin immediate; {renamed} {TABLES} {copied} {dropped} pragma user_version = {VERSION}; commit;"
-    )
+    return f"{renamed} {TABLES} {FROM_VERSION_1.format(**old)} {dropped}"
+
+
+def _updated(file: Path, db: sqlite3.Connection, script: str) -> sqlite3.Connection:
     try:
-        db.executescript(script)
+        db.executescript(f"begin immediate; {script} pragma user_version = {VERSION}; commit;")
     except sqlite3.Error as error:  # what was begun goes when the connection does
         raise RunError(
             f"{file} stays as it is, as it cannot be brought to version {VERSION}: {error}"
         ) from None
+    return db
+
+
+def _seen(db: sqlite3.Connection) -> sqlite3.Connection:
+    db.execute(SEEN_FROM_VERSION_2)
     return db
 
 

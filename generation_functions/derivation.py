@@ -1,4 +1,4 @@
-"""The sentences of a grammar: one at random, and where a text stops being the beginning of one.
+"""The sentences of a grammar: one at random, all where they are few, and where a text stops being the beginning of one.
 
 Works on rules as `gbnf` takes them apart. Along `verdict ::= "Relevant" | "Irrelevant"` the text "Irregular"
 goes four characters:
@@ -124,6 +124,54 @@ class _Follower:
             self.furthest, self.expected = place, {}
         if place == self.furthest:
             self.expected[expected] = None
+
+
+def sentences(rules: Rules, most: int) -> tuple[str, ...]:
+    """All sentences, in the order of the grammar; () where there are more than `most`."""
+    try:
+        return tuple(_all_of(rules["root"], rules, most))
+    except _TooMany:
+        return ()
+
+
+class _TooMany(Exception):
+    pass
+
+
+def _all_of(node: Node, rules: Rules, most: int) -> list[str]:
+    match node:
+        case Literal(text=text):
+            return [text]
+        case Characters(ranges=ranges):
+            if sum(high + 1 - low for low, high in ranges) > most:
+                raise _TooMany
+            return [chr(code) for low, high in ranges for code in range(low, high + 1)]
+        case Reference(name=name):
+            return _all_of(rules[name], rules, most)
+        case Choice(options=options):
+            each = [_one_after_another([_all_of(n, rules, most) for n in option], most) for option in options]
+            return _few([text for texts in each for text in texts], most)
+        case Repeat(node=inner, least=least, most=times):
+            if times is None or times > most:
+                raise _TooMany
+            texts = _all_of(inner, rules, most) if times else []
+            each = [_one_after_another([texts] * count, most) for count in range(least, times + 1)]
+            return _few([text for texts in each for text in texts], most)
+
+
+def _one_after_another(parts: list[list[str]], most: int) -> list[str]:
+    texts = [""]
+    for part in parts:
+        texts = _few([begun + text for begun in texts for text in part], most)
+    return texts
+
+
+def _few(texts: list[str], most: int) -> list[str]:
+    """The texts, each once."""
+    once = list(dict.fromkeys(texts))
+    if len(once) > most:
+        raise _TooMany
+    return once
 
 
 def write(rules: Rules, rng: random.Random, wild: bool) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import regex
@@ -48,7 +48,8 @@ class Request:
 
     Everything but the last message is the same for all items of a stage, so engines can keep it in their
     cache; `shared_prompt` is that part of `prompt`. `example_grammars` are those of the assistant messages, which
-    obey their own item's grammar and not this one's.
+    obey their own item's grammar and not this one's. `weigh` are all answers that there can be, where it is asked how
+    likely each of them is.
     """
 
     stage: str
@@ -60,6 +61,7 @@ class Request:
     seed: int
     stop: tuple[str, ...] = ()
     example_grammars: tuple[Grammar, ...] = ()
+    weigh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Completion:
     is never taken as whole.
 
     `cached_tokens` of the prompt were taken from an earlier call; seconds are wall time in the engine. `held` tells
-    whether the engine held the answer to the grammar.
+    whether the engine held the answer to the grammar. `weights` are the probabilities of the answers that the request
+    weighs, which come to 1 together; {} where the engine cannot tell.
     """
 
     text: str
@@ -78,6 +81,7 @@ class Completion:
     completion_tokens: int = 0
     seconds: float = 0.0
     held: bool = True
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 Hear = Callable[[str], None]  # hears the pieces of an answer as they come, on any thread
@@ -107,7 +111,7 @@ class Engine(Protocol):
 class Sample:
     """Answers at random within the grammar, the same answer for the same seed.
 
-    For tests, demonstrations and CI.
+    Of answers that are weighed it gives the likeliest. For tests, demonstrations and CI.
     """
 
     name = "sample"
@@ -118,14 +122,23 @@ class Sample:
 
     async def complete(self, request: Request, hear: Hear | None = None) -> Completion:
         await asyncio.sleep(0)
-        text = request.grammar.sample(random.Random(request.seed))
+        text, weights = request.grammar.sample(random.Random(request.seed)), dict[str, float]()
+        if request.weigh:
+            weights = _any_weights(request.weigh, random.Random(request.seed))
+            text = max(weights, key=weights.__getitem__)
         if hear:
             for piece in regex.findall(r"\S+\s*|\s+", text):
                 hear(piece)
                 await asyncio.sleep(0)
         return Completion(
-            text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4
+            *(text, "stop", len(request.prompt) // 4, len(request.shared_prompt) // 4, len(text) // 4),
+            weights=weights,
         )
 
     async def close(self) -> None:
         pass
+
+
+def _any_weights(answers: tuple[str, ...], rng: random.Random) -> dict[str, float]:
+    drawn = [rng.random() for _ in answers]
+    return {answer: weight / sum(drawn) for answer, weight in zip(answers, drawn, strict=True)}

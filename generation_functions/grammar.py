@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import regex
 
-from .derivation import SHOWN, follow, write
+from .derivation import SHOWN, follow, sentences, write
 from .errors import Truncated, Unparseable
 from .gbnf import (
     UNWRITABLE,
@@ -47,6 +47,7 @@ __all__ = ["Grammar", "Reading", "alternatives", "field_of", "literal"]
 
 MAX_PATTERN = 200_000  # characters of the pattern, all rules put in
 READ_SECONDS = 2.0  # processor time; a usual answer takes a tenth of a millisecond, an ambiguous one years
+FEW = 16  # sentences that all can be named
 MAX_EXPECTED = 3  # of the things that could have followed, how many an error names
 UNREADABLE = regex.compile("[\\0\ud800-\udfff]")  # gbnf.UNWRITABLE: in no class and in no sentence
 
@@ -146,6 +147,10 @@ class Grammar:
         Free text stays below its upper bound, so it is never taken for truncated.
         """
         return write(self._bodies, rng, wild)
+
+    def sentences(self) -> tuple[str, ...]:
+        """All sentences, in the order of the grammar; () where there are more than FEW."""
+        return sentences(self._bodies, FEW)
 
     def _match(self, text: str, deadline: float) -> regex.Match[str] | None:
         if UNREADABLE.search(text):

@@ -12,6 +12,7 @@ and says, on its standard output:
     {"ready": {"about": "completion form: ...; context 12000 tokens, 8 calls at once in ..."}}
     {"id": 7, "part": "Reason"}                     # of a call that was asked "aloud"
     {"id": 7, "text": "Reason: ...", "finish": "stop", "prompt_tokens": 1204, "cached_tokens": 1130, ...}
+    {"id": 9, "text": "Verdict: Accurate", ..., "weights": {"Verdict: Accurate": 0.93, ...}}    # "weigh": [...]
     {"id": 8, "error": "prompt of 13000 tokens + 300 to write does not fit ...", "hint": "..."}
     {"cells": 5120}
 
@@ -43,6 +44,7 @@ from .errors import EngineError
 from .llama_model import KEPT, LlamaModel
 from .scheduler import Call, Scheduler, begun_character
 from .sizing import RopeScaling, Settings, cores
+from .weighing import parted
 
 UNSETTLED = 4  # tokens at the end of a text that may come out differently when the text goes on
 SIGN_OF_LIFE = 5.0  # seconds
@@ -201,12 +203,13 @@ class Asking:
 
     def call(self, message: dict[str, Any]) -> Call:
         """What is to be done for a request. Raises EngineError for what cannot fit, before anything is computed."""
-        sampling = Sampling(**message["sampling"])
+        sampling, answers = Sampling(**message["sampling"]), tuple(message["weigh"])
+        opening, rests = parted(answers)
         if self._template:
-            prompt = self._chat(self._template, message["messages"])
+            prompt = self._chat(self._template, message["messages"], opening)
         else:
             tokens = self._model.vocabulary.tokens
-            prompt = _prompt(tokens(message["prompt"]), tokens(message["shared_prompt"]))
+            prompt = _prompt(tokens(message["prompt"] + opening), tokens(message["shared_prompt"]))
         asked, room = len(prompt.tokens), self._model.fit.tokens
         if asked + sampling.max_tokens > room:
             raise EngineError(
@@ -214,14 +217,17 @@ class Asking:
                 hint="raise LOCAL.CONTEXT or lower SYSTEM.CHUNK_SIZE",
             )
         stop = tuple(text.encode() for text in message["stop"])
+        grammar = "" if answers else message["grammar"]
         return Call(
-            message["id"], prompt, message["grammar"], sampling, message["seed"], stop, message["seconds"]
+            *(message["id"], prompt, grammar, sampling, message["seed"], stop, message["seconds"]),
+            *(answers, rests),
         )
 
-    def _chat(self, template: ChatTemplate, messages: Iterable[dict[str, Any]]) -> Prompt:
+    def _chat(self, template: ChatTemplate, messages: Iterable[dict[str, Any]], opening: str) -> Prompt:
+        """`opening` is what the model's answer begins with."""
         parts = template.parts([Message(**message) for message in messages])
         last = max(index for index, part in enumerate(parts) if part.message)
-        return _prompt(self._chat_tokens(parts), self._chat_tokens(parts[:last]))
+        return _prompt(self._chat_tokens([*parts, Part(opening, False)]), self._chat_tokens(parts[:last]))
 
     def _chat_tokens(self, parts: list[Part]) -> Tokens:
         """A template may write the opening token itself; then it is not put there a second time."""

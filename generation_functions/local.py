@@ -93,6 +93,7 @@ class Local:
                 "sampling": asdict(request.sampling),
                 "seed": request.seed,
                 "stop": request.stop,
+                "weigh": request.weigh,
                 "seconds": CALL_SECONDS,
                 "aloud": hear is not None,
             },

@@ -24,7 +24,7 @@ import yaml
 
 from .engine import Message, Request, Sampling
 from .errors import GrammarError, OutputError, PromptError
-from .grammar import Grammar, alternatives, literal
+from .grammar import FEW, Grammar, alternatives, literal
 from .records import content_key
 
 # What a step passes: the names a stage file must use, then those it may use. `source` describes the file as
@@ -64,6 +64,11 @@ FIELDS: dict[str, str] = {
     "write_assistant_conversation": "asks answers",
 }
 
+# Of these votes are taken. Their variant SCORED has no reason: a few whole answers, of which each one's probability is
+# asked instead of drawing some.
+VOTED = ("check_question", "check_relevance", "check_accuracy")
+SCORED = "scored"
+
 KEYS = {
     "about": "one sentence for people",
     "system": "the instruction; the same for every item",
@@ -91,7 +96,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Stage:
-    """One loaded stage file; `version` changes with anything that could change an answer."""
+    """One loaded stage file; `version` changes with anything that could change an answer.
+
+    Of a `scored` one the probabilities of all its answers are asked.
+    """
 
     name: str
     file: str
@@ -105,6 +113,12 @@ class Stage:
     payload: frozenset[str]
     sampling: Sampling
     version: str = field(default="")
+    scored: bool = False
+
+    @property
+    def fields(self) -> list[str]:
+        """What the step reads of an answer."""
+        return [name for name in FIELDS[self.name].split() if name != "reason" or not self.scored]
 
     def request(self, values: Values, *, seed: int, complaint: str = "") -> Request:
         """The filled request. `complaint` is what was wrong with the last answer, told to the model again."""
@@ -121,7 +135,12 @@ class Stage:
             seed=seed,
             stop=(BLOCK_END.rstrip(),),
             example_grammars=self._example_grammars,
+            weigh=self.answers(values),
         )
+
+    def answers(self, values: Values) -> tuple[str, ...]:
+        """All answers to this item, of a stage that is scored; () of others."""
+        return self.compiled(values).sentences() if self.scored else ()
 
     def fill(self, values: Values) -> str:
         """The item as the model sees it."""
@@ -221,12 +240,19 @@ def load(name: str, folders: Sequence[Path], variants: Collection[str] = ()) -> 
         raise PromptError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise PromptError(f"{file}: must hold the keys {', '.join(KEYS)}")
-    for variant, replaced in _named(file, "variants", data.get("variants")).items():
+    own = _named(file, "variants", data.get("variants"))
+    scored = SCORED in variants and name in VOTED
+    if scored and SCORED not in own:
+        raise PromptError(
+            f"{file}: has no variant {SCORED}, the form without a reason that SYSTEM.VOTING: probability asks; "
+            f"prompts/{name}.yaml of the project shows one"
+        )
+    for variant, replaced in own.items():
         _check_keys(file, replaced, where=f"variants.{variant}: ")
         if variant in variants:
             data = {**data, **replaced}
     _check_keys(file, data)
-    stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))))
+    stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))), scored)
     _check_names(stage)
     _check_examples(stage)
     return stage
@@ -254,7 +280,7 @@ def _check_keys(file: Path, data: Any, where: str = "") -> None:
         raise PromptError(f"{file}: {missing[0]} is missing: {KEYS[missing[0]]}")
 
 
-def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int) -> Stage:
+def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int, scored: bool) -> Stage:
     fragments = _named(file, "for_each_pair", data.get("for_each_pair"))
     return Stage(
         name=name,
@@ -269,6 +295,7 @@ def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int) -> St
         payload=_words(file, "payload", data.get("payload")),
         sampling=_sampling(file, data["sampling"]),
         version=content_key({key: value for key, value in data.items() if key not in ("about", "variants")}),
+        scored=scored,
     )
 
 
@@ -370,9 +397,14 @@ def _check_examples(stage: Stage) -> None:
         if missing:
             raise PromptError(f"{where} has no value for ${min(missing)}")
         compiled = stage.compiled(example.values)
-        lacking = [name for name in FIELDS[stage.name].split() if name not in compiled.fields]
+        lacking = [name for name in stage.fields if name not in compiled.fields]
         if lacking:
             raise PromptError(f"{stage.file}: grammar has no rule {lacking[0]}, which the step reads")
+        if stage.scored and len(compiled.sentences()) < 2:
+            raise PromptError(
+                f"{stage.file}: the grammar of the variant {SCORED} must have from 2 to {FEW} whole answers, since the "
+                "probability of each is asked"
+            )
         try:
             reading = compiled.read(example.answer, stage.payload)
         except OutputError as error:
@@ -381,7 +413,7 @@ def _check_examples(stage: Stage) -> None:
             raise PromptError(
                 f"{stage.file}: payload names {min(unknown)}, which the grammar has no rule for"
             )
-        verdicts |= {reading.text("verdict")} if "verdict" in FIELDS[stage.name].split() else set()
+        verdicts |= {reading.text("verdict")} if "verdict" in stage.fields else set()
     if verdicts and not verdicts & stage.passing:
         raise PromptError(
             f"{stage.file}: pass names {', '.join(sorted(stage.passing)) or 'nothing'}, which no example has "

@@ -7,7 +7,8 @@ Each evaluation takes one token of every call that writes, and fills up with sli
     evaluation 43   call 3: 1 token   call 8: 1 token   (5 has ended; 9 joins and begins with what 8 has read)
 
 A call's tokens are its prompt and what it has written; what is not in its sequence yet is still to be read. So a
-call that has to make room for others goes on later, by reading what it had written as well.
+call that has to make room for others goes on later, by reading what it had written as well. A call that weighs answers
+writes nothing: what is behind its prompt is where the answers part (see weighing), one place after the other.
 
 Knows nothing of llama.cpp: a Model is anything that evaluates tokens and gives logits and grammars.
 """
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +31,7 @@ from .cache import Sequence as Held
 from .engine import Sampling
 from .errors import EngineError
 from .sampler import Logits, draw
+from .weighing import Place, Rests, Weighing, fitting
 
 MOST_PASSED_OVER = 64  # then a call is next, whatever is in memory
 RESERVE = 128  # cells for what a call will write, kept free when another joins; most calls write less
@@ -69,7 +72,10 @@ class Model(Memory, Protocol):
 
 @dataclass(eq=False)
 class Call:
-    """What was asked, and how far it is. `seconds` is how long it may take from when it joins."""
+    """What was asked, and how far it is. `seconds` is how long it may take from when it joins.
+
+    `answers` are weighed by what follows the prompt, from which they go on with `rests`; without any a text is written.
+    """
 
     id: int
     prompt: Prompt
@@ -78,6 +84,8 @@ class Call:
     seed: int
     stop: tuple[bytes, ...]
     seconds: float
+    answers: tuple[str, ...] = ()
+    rests: Rests = ()
     passed_over: int = 0
     cached: int | None = None  # tokens of the prompt that were there already when it joined
     began: float = 0.0
@@ -89,6 +97,8 @@ class Call:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.tokens = self.prompt.tokens.tolist()  # and what is written after them
+        self.weighing = Weighing(self.rests) if self.answers else None
+        self.place = self.weighing.next() if self.weighing else None
 
     @property
     def unread(self) -> int:
@@ -129,6 +139,7 @@ class Scheduler:
         self._portion, self._exact, self._clock = portion, exact, clock
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._ends = frozenset(model.ends.tolist())
+        self._fitting = lru_cache(maxsize=256)(lambda rests: np.array(fitting(model.pieces, rests), np.int64))
         self._waiting: list[Call] = []
         self._live: list[Call] = []  # in the order in which they joined
 
@@ -248,6 +259,9 @@ class Scheduler:
         return list(map(self._draw, writing, logits))
 
     def _draw(self, call: Call, logits: Logits) -> int | None:
+        if call.weighing and call.place:
+            self._look(call.weighing, call.place, logits)
+            return None
         begun = begun_character(call.text)
 
         def allowed(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -259,16 +273,42 @@ class Scheduler:
 
         return draw(logits, allowed, call.sampling, call.random.random())
 
+    def _look(self, weighing: Weighing, place: Place, logits: Logits) -> None:
+        """Take in how likely the tokens are that go on with an answer, before the temperature and without a grammar."""
+        tokens = self._fitting(place.rests)
+        likely = np.exp(logits[tokens] - logits.max(), dtype=np.float64)
+        likely /= np.exp(logits - logits.max(), dtype=np.float64).sum()
+        pairs = zip(tokens.tolist(), likely.tolist(), strict=True)
+        weighing.see(place, [(token, self._model.pieces[token], chance) for token, chance in pairs])
+
     def _go_on(self, call: Call, token: int | None) -> Iterator[Answer]:
         """Write a token, which may be the last one."""
-        if token is None:
-            self._leave(call)
-            error = EngineError("the grammar asks for what the model's vocabulary cannot write")
-            yield Answer(call.id, {}, error)
+        if call.weighing:
+            yield from self._weigh_on(call, call.weighing)
+        elif token is None:
+            yield self._unwritable(call)
         elif self._ends_with(call, token):
             yield self._answer(call, "stop")
         elif len(call.written) >= call.sampling.max_tokens:
             yield self._answer(call, "length")
+
+    def _weigh_on(self, call: Call, weighing: Weighing) -> Iterator[Answer]:
+        """Go to the next place to look at; what was read behind the prompt is read anew where that leads elsewhere."""
+        before, call.place = call.place, weighing.next()
+        if before and call.place:
+            call.tokens = [*call.prompt.tokens.tolist(), *call.place.path]
+            if call.place.path[:-1] != before.path:
+                self._put_off(call)
+        elif weighing.shares():
+            yield self._answer(call, "stop")
+        else:
+            yield self._unwritable(call)
+
+    def _unwritable(self, call: Call) -> Answer:
+        self._leave(call)
+        return Answer(
+            call.id, {}, EngineError("the grammar asks for what the model's vocabulary cannot write")
+        )
 
     def _ends_with(self, call: Call, token: int) -> bool:
         if token in self._ends:
@@ -294,17 +334,19 @@ class Scheduler:
 
     def _answer(self, call: Call, finish: str) -> Answer:
         self._leave(call)
-        return Answer(
-            call.id,
-            {
-                "text": call.text.decode("utf-8", "replace"),
-                "finish": finish,
-                "prompt_tokens": len(call.prompt.tokens),
-                "cached_tokens": call.cached,
-                "completion_tokens": len(call.written),
-                "seconds": self._clock() - call.began,
-            },
-        )
+        fields = {
+            "text": call.text.decode("utf-8", "replace"),
+            "finish": finish,
+            "prompt_tokens": len(call.prompt.tokens),
+            "cached_tokens": call.cached,
+            "completion_tokens": len(call.written),
+            "seconds": self._clock() - call.began,
+        }
+        if call.weighing and finish == "stop":
+            weights = dict(zip(call.answers, call.weighing.shares(), strict=True))
+            likeliest = max(weights, key=weights.__getitem__)
+            fields |= {"text": likeliest, "weights": weights, "completion_tokens": call.weighing.looks}
+        return Answer(call.id, fields)
 
     def _put_off(self, call: Call) -> None:
         """Let it give its cells to others, and go on as soon as there is room again."""

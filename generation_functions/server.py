@@ -190,7 +190,9 @@ class Server:
     ) -> dict[str, Any]:
         """The answer that comes in pieces, put together as it would have come whole."""
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        finish, usage, parts = None, None, []
+        finish, usage = None, None
+        parts: list[str] = []
+        logprobs: list[Any] = []
         async with asyncio.timeout(seconds):
             pieces: Any = await client.post(
                 path, cast_to=object, body=asked, stream=True, stream_cls=openai.AsyncStream[object]
@@ -204,10 +206,12 @@ class Server:
                     text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
                     parts.append(text)
                     hear(text)
+                    logprobs += (choice.get("logprobs") or {}).get("content") or ()
         if finish is None:  # it broke off
             raise ValueError
         text = "".join(parts)
         choice = {"index": 0, "text": text, "message": {"content": text}, "finish_reason": finish}
+        choice["logprobs"] = {"content": logprobs}
         return {"choices": [choice], "usage": usage}
 
     def _fault(self, error: Exception, path: str, body: Any, seconds: float) -> EngineError:

@@ -7,7 +7,8 @@ grammar:
     reading = await ask("check_accuracy", {"text": "...", "question": "...", "answer": "..."})
     reading.text("verdict")        # "Accurate"
 
-It does not know what the steps make of the answers.
+Of a stage that is scored it asks how likely each answer is, and one vote decides. It does not know what the steps make
+of the answers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +56,19 @@ class Tried:
     problem: OutputError | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was read of a usable answer; `weights` as its completion has them."""
+
+    reading: Reading
+    weights: Mapping[str, float]
+
+
 class Ask:
     """Asks one model, and pays from the purse; `hear` is told of every answer that was bought.
 
-    `fresh` takes no answers of older prompts or models.
+    `fresh` takes no answers of older prompts or models. A stage that is scored passes what has a passing verdict with
+    `pass_probability` or more.
     """
 
     def __init__(
@@ -70,12 +80,13 @@ class Ask:
         purse: Purse | None = None,
         hear: Callable[[Completion], None] = lambda completion: None,
         fresh: bool = False,
+        pass_probability: float = 0.5,
     ) -> None:
         self.model, self.stages = model, stages
-        self._store, self._fresh = store, fresh
+        self._store, self._fresh, self._pass_probability = store, fresh, pass_probability
         self._purse, self._hear = purse or Purse({}), hear
         self._free = asyncio.Semaphore(model.at_once)
-        self._asking: dict[tuple[str, str, int], asyncio.Future[Reading]] = {}
+        self._asking: dict[tuple[str, str, int], asyncio.Future[Answered]] = {}
         self._origin = Origin()
 
     def on_behalf_of(self, origin: Origin) -> Ask:
@@ -99,11 +110,16 @@ class Ask:
         Raises the last attempt's OutputError when none can be used, EngineError when none comes, Paused when the
         purse is empty.
         """
+        return (await self._answered(stage, values, draw, check)).reading
+
+    async def _answered(
+        self, stage: str, values: Values, draw: int = 0, check: Check | None = None
+    ) -> Answered:
         key = (stage, content_key(stage, values), draw)
         if key in self._asking:  # the same question asked by two items at once is bought once
-            reading = await asyncio.shield(self._asking[key])
+            answered = await asyncio.shield(self._asking[key])
             self._store.add_use(*key, self._origin)
-            return reading
+            return answered
         future = self._asking[key] = asyncio.ensure_future(self._answer(key, values, check))
         try:
             return await future
@@ -120,8 +136,10 @@ class Ask:
         """Draw votes until more than half of `of` agree; draws none beyond that.
 
         The votes that a majority needs at the least are drawn together, sharing their prompt. A tie rejects;
-        an unusable vote abstains. Raises Undecided when the usable ones are no majority of `of`.
+        an unusable vote abstains. Raises Undecided when the usable ones are no majority of `of`. A stage that is
+        scored has one vote, which says how likely a passing verdict is.
         """
+        of = 1 if self.stages[check].scored else of
         votes: list[Vote] = []
         while more := _still_needed(votes, of):
             draws = range(len(votes), len(votes) + more)
@@ -134,23 +152,39 @@ class Ask:
         return Verdict(check, passed >= need, tuple(votes))
 
     async def _vote(self, check: str, values: Values, draw: int) -> Vote:
+        stage = self.stages[check]
         try:
-            reading = await self(check, values, draw=draw)
+            answered = await self._answered(check, values, draw)
         except OutputError as error:
             return Vote(check, None, f"{type(error).__name__}: {error}")
-        return Vote(check, self.passes(check, reading), reading.text("reason"))
+        if stage.scored:
+            return self._weighed(stage, values, answered)
+        return Vote(check, self.passes(check, answered.reading), answered.reading.text("reason"))
 
-    async def _answer(self, key: tuple[str, str, int], values: Values, check: Check | None) -> Reading:
+    def _weighed(self, stage: Stage, values: Values, answered: Answered) -> Vote:
+        if not answered.weights:
+            verdict = answered.reading.text("verdict")
+            return Vote(stage.name, verdict in stage.passing, f"{verdict}, as written: no probabilities came")
+        chances: dict[str, float] = {}
+        for answer, weight in answered.weights.items():
+            verdict = stage.compiled(values).read(answer).text("verdict")
+            chances[verdict] = chances.get(verdict, 0.0) + weight
+        passing = [verdict for verdict in chances if verdict in stage.passing]
+        chance, asked = sum(chances[verdict] for verdict in passing), self._pass_probability
+        reason = f"{' or '.join(passing)} with a probability of {chance:.2f} ({asked:.2f} is asked)"
+        return Vote(stage.name, chance >= asked, reason)
+
+    async def _answer(self, key: tuple[str, str, int], values: Values, check: Check | None) -> Answered:
         name, input, draw = key
         stage = self.stages[name]
         journalled = self._store.calls(name, input, draw, self.made_by(name) if self._fresh else None)
         for call in journalled:
-            if not call.problem:
+            if not call.problem and self._is_as_asked(call, stage.answers(values)):
                 with contextlib.suppress(OutputError):  # it answers an older prompt, in another format
                     reading = self._read(stage, values, call.completion, check)
                     if call.origin != self._origin:
                         self._store.add_use(name, input, draw, self._origin)
-                    return reading
+                    return Answered(reading, call.completion.weights)
         problem: OutputError | None = None
         complaint = ""
         last = len(journalled) + ATTEMPTS - 1
@@ -159,11 +193,18 @@ class Ask:
             tried = await self.once(call_key, values, check, complaint if attempt == last else "")
             self._store.add_call(tried.call, stage.version, tried.request.messages[:-1])
             if tried.reading:
-                return tried.reading
+                return Answered(tried.reading, tried.call.completion.weights)
             problem = tried.problem
             complaint = "" if tried.call.completion.held else str(problem)
         assert problem is not None
         raise problem
+
+    def _is_as_asked(self, call: Call, answers: Collection[str]) -> bool:
+        """Whether these answers were weighed, or none where none are. What weighs nothing is not asked again for it."""
+        weighed = call.completion.weights
+        return weighed.keys() == set(answers) or (
+            not weighed and call.made_by == self.made_by(call.key.stage)
+        )
 
     async def once(
         self,

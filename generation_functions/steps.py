@@ -26,7 +26,7 @@ from .models import Models
 from .overlay import Overlay
 from .plans import PLANS, STEPS
 from .progress import Latest, Meter, Report
-from .prompts import Stage
+from .prompts import SCORED, Stage
 from .purse import Purse
 from .records import Outcome, chunk_of, content_key
 from .shard import Shard
@@ -77,6 +77,7 @@ def variants(config: Config) -> list[str]:
     return [
         *(["filenames"] if config["SYSTEM.USE_FILENAMES"] else []),
         *(["free"] if config["SYSTEM.CONVERSATION_QUOTES"] == "free" else []),
+        *([SCORED] if config["SYSTEM.VOTING"] == "probability" else []),
     ]
 
 
@@ -178,7 +179,8 @@ class Steps:
         plan = PLANS[step]
         stages = {name: self.material.stages[name] for name in plan.stages}
         model = self.models.model(plan.role)
-        return Ask(model, stages, self.store, purse=self._purse, hear=self._meter.add, fresh=fresh)
+        how: dict[str, Any] = {"purse": self._purse, "hear": self._meter.add, "fresh": fresh}
+        return Ask(model, stages, self.store, pass_probability=self.config["SYSTEM.PASS_PROBABILITY"], **how)
 
     def made(self, name: str, work: Work, again: bool = False) -> Step:
         """The step as it is carried out with that work."""

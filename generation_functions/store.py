@@ -181,6 +181,7 @@ class Store:
             *(origin.step, origin.item, origin.chunk, call.model, call.seed, prompt_version),
             *(got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.seconds, call.cost),
             *(time.time(), got.finish, call.problem, call.question, got.text),
+            _json(got.weights) if got.weights else "",
         )
         self._write(_ADD_CALL, values)
 
@@ -409,10 +410,10 @@ class Answered:
 
 
 _CALLS = """select stage, input, draw, attempt, made_by, model, seed, question, problem, step, item, chunk, cost,
-    text, finish, prompt_tokens, cached_tokens, completion_tokens, seconds
+    weights, text, finish, prompt_tokens, cached_tokens, completion_tokens, seconds
     from calls where stage = ? and input = ? and draw = ? order by attempt, id"""
 _ADD_ACT = "insert into acts (step, key, kind, changes, at) values (?, ?, ?, ?, ?)"
-_ADD_CALL = f"insert or ignore into calls values (null, {', '.join('?' * 21)})"
+_ADD_CALL = f"insert or ignore into calls values (null, {', '.join('?' * 22)})"
 _USAGE = (
     *("stage", "model", "calls", "unusable", "prompt_tokens", "cached_tokens", "completion_tokens"),
     *("seconds", "cost"),
@@ -422,8 +423,9 @@ _IN_ORDER = "order by call.stage, call.input, call.draw, call.attempt, call.made
 
 
 def _call(row: Sequence[Any]) -> Call:
-    made_by, model, seed, question, problem, step, item, chunk, cost = row[4:13]
-    key, completion, origin = CallKey(*row[:4]), Completion(*row[13:]), Origin(step, item, chunk)
+    made_by, model, seed, question, problem, step, item, chunk, cost, weights = row[4:14]
+    key, origin = CallKey(*row[:4]), Origin(step, item, chunk)
+    completion = replace(Completion(*row[14:]), weights=json.loads(weights) if weights else {})
     return Call(key, made_by, model, seed, question, completion, problem, origin, cost)
 
 

@@ -225,6 +225,7 @@ def _about(attempt: Attempt) -> str:
         f"{call.key.stage}, prompt {attempt.stage.version[:6]}, {call.model}, seed {call.seed}",
         f"{got.prompt_tokens:,} tokens read ({got.cached_tokens:,} from the cache), {got.completion_tokens:,} written",
         f"{got.seconds:.2f} s",
+        *(f"{answer} {weight:.2f}" for answer, weight in got.weights.items()),
     ]
     return "; ".join(said)
 

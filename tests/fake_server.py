@@ -10,6 +10,7 @@ request, `from_journal` looks up what another run was told.
 
 import io
 import json
+import math
 import random
 import socket
 import struct
@@ -71,7 +72,8 @@ class FakeServer:
     """`faults` are what goes wrong with one call after the other; `models_fault` with the list of models.
 
     Bodies that have one of the settings it `refuses` are answered with 400. `gives_n`: choice i is answered as with
-    the seed plus i; other servers give one choice.
+    the seed plus i; other servers give one choice. `likely` are the likeliest last words of an answer, which it tells
+    those who ask, `most` of them at the most.
     """
 
     def __init__(
@@ -84,11 +86,14 @@ class FakeServer:
         gives_n: bool = False,
         owner: str = "",
         finish: str = "stop",
+        likely: Mapping[str, float] | None = None,
+        most: int = 20,
     ) -> None:
         self.calls: list[Body] = []
         self.times: list[float] = []  # at which they came
         self._refuses, self._gives_n = set(refuses), gives_n
         self._owner, self._finish = owner, finish
+        self._likely, self._most = likely, most
         self.most_at_once = 0
         self._now = 0
         self._answers, self._faults, self._models_fault = answers, iter(faults), models_fault
@@ -129,6 +134,8 @@ class FakeServer:
                     fault = next(server._faults, None)
                     if refused := server._refuses & body.keys():
                         fault = 400, f"Unsupported parameter: '{min(refused)}'{OTHER.get(min(refused), '')}"
+                    if server._asked(body) > server._most:
+                        fault = 400, f"logprobs must be at most {server._most}"
                     server.calls.append(body)
                     server.times.append(time.monotonic())
                     server._now += 1
@@ -235,7 +242,33 @@ class FakeServer:
         if fault == "no message":
             content = {}
         finish = "length" if fault == "length" else self._finish
+        if self._likely and self._asked(body):
+            content["logprobs"] = _logprobs(text, self._likely, "messages" in body)
         return {"index": number, "finish_reason": finish, **content}
+
+    @staticmethod
+    def _asked(body: Body) -> int:
+        """How many of the likeliest tokens in each place the body asks for."""
+        return int(body.get("top_logprobs", 0) if "messages" in body else body.get("logprobs", 0))
+
+
+def _logprobs(text: str, likely: Mapping[str, float], is_chat: bool) -> Body:
+    """Of an answer in two tokens: all but its last word, and that."""
+    first, _, last = text.rpartition(" ")
+    tokens = [(first, {first: 0.0}), (f" {last}", {f" {word}": math.log(of) for word, of in likely.items()})]
+    if is_chat:
+        listed = [[{"token": word, "logprob": log} for word, log in top.items()] for _, top in tokens]
+        return {
+            "content": [
+                {"token": token, "logprob": 0.0, "top_logprobs": top}
+                for (token, _), top in zip(tokens, listed, strict=True)
+            ]
+        }
+    return {
+        "tokens": [token for token, _ in tokens],
+        "token_logprobs": [0.0, 0.0],
+        "top_logprobs": [top for _, top in tokens],
+    }
 
 
 def _pieces(content: Body) -> Iterator[Body]:
@@ -247,10 +280,12 @@ def _pieces(content: Body) -> Iterator[Body]:
             yield {
                 "index": 0,
                 "finish_reason": None,
+                "logprobs": None,
                 **({"delta": {"content": piece}} if is_chat else {"text": piece}),
             }
         yield {
             "index": 0,
             "finish_reason": choice["finish_reason"],
+            "logprobs": choice.get("logprobs"),
             **({"delta": {}} if is_chat else {"text": ""}),
         }

@@ -220,6 +220,81 @@ def test_votes_go_on_when_the_one_that_went_ahead_is_given_up() -> None:
     assert [one.text for one in got] == [GRAMMAR.sample(random.Random(seed)) for seed in (8, 9)]
 
 
+# Answers that are weighed
+
+RELEVANT, IRRELEVANT = ANSWERS = ("Verdict: Relevant", "Verdict: Irrelevant")
+LIKELY = {"Relevant": 0.6, "Irr": 0.2, "It": 0.1}
+WEIGHTS = {RELEVANT: pytest.approx(0.75), IRRELEVANT: pytest.approx(0.25)}
+TELLING: dict[str, Any] = {"likely": LIKELY}
+
+
+def a_weighing() -> Request:
+    verdict = Grammar.compile('root ::= "Verdict: " verdict\nverdict ::= "Relevant" | "Irrelevant"')
+    return a_request(weigh=ANSWERS, grammar=verdict)
+
+
+@pytest.mark.parametrize("completion_mode", [False, True], ids=["chat", "completion"])
+@pytest.mark.parametrize("grammar", ["llama.cpp", "none"])
+def test_a_server_that_tells_probabilities_weighs_the_answers(grammar: str, completion_mode: bool) -> None:
+    with FakeServer(lambda body: RELEVANT, **TELLING) as server:
+        got = answer(server, a_weighing(), grammar=grammar, completion_mode=completion_mode)
+        answer(server)
+        body, other = server.calls
+    assert (got.text, got.weights) == (RELEVANT, WEIGHTS)
+    told = {"logprobs": 20} if completion_mode else {"logprobs": True, "top_logprobs": 20}
+    assert {name: body[name] for name in told} == told
+    assert "logprobs" not in other, "nobody asked how likely it is"
+
+
+def test_answers_in_json_are_weighed_as_well() -> None:
+    def answers(body: Body) -> str:
+        return '{"verdict": "Relevant"}'
+
+    likely = {'"Relevant"}': 0.6, '"Irr': 0.2}
+    with FakeServer(answers, likely=likely) as server:
+        got = answer(server, a_weighing(), grammar="json_schema")
+    assert (got.text, got.weights) == (RELEVANT, WEIGHTS)
+
+
+@pytest.mark.parametrize(("most", "asked"), [(5, [20, 5, 5]), (0, [20, 5, 0, 0])])
+@pytest.mark.parametrize("completion_mode", [False, True], ids=["chat", "completion"])
+def test_a_server_that_tells_fewer_probabilities_or_none_is_asked_for_no_more(
+    most: int, asked: list[int], completion_mode: bool
+) -> None:
+    with FakeServer(lambda body: RELEVANT, most=most, **TELLING) as server:
+        engine = an_engine(server, completion_mode=completion_mode)
+
+        async def twice() -> tuple[list[Completion], str]:
+            return [await engine.complete(a_weighing()) for _ in range(2)], engine.about
+
+        got, about = run(closing(engine, twice))
+        name = "logprobs" if completion_mode else "top_logprobs"
+        assert [body.get(name, 0) for body in server.calls] == asked
+    assert [one.weights for one in got] == [WEIGHTS if most else {}] * 2
+    assert [one.text for one in got] == [RELEVANT] * 2
+    assert about.count("it tells no probabilities") == (not most)
+
+
+def test_a_server_that_ignores_the_wish_for_probabilities_says_so_once() -> None:
+    with FakeServer(lambda body: RELEVANT) as server:
+        engine = an_engine(server)
+
+        async def twice() -> str:
+            for _ in range(2):
+                assert (await engine.complete(a_weighing())).weights == {}
+            return engine.about
+
+        about = run(closing(engine, twice))
+    assert about.count("with SYSTEM.VOTING: probability a verdict counts as it is written") == 1
+
+
+def test_an_answer_that_is_watched_is_weighed_too() -> None:
+    with FakeServer(lambda body: RELEVANT, **TELLING) as server:
+        engine = an_engine(server)
+        got = run(closing(engine, lambda: engine.complete(a_weighing(), lambda piece: None)))
+    assert got.weights == WEIGHTS
+
+
 # What a server may refuse and an answer can do without
 
 

@@ -238,6 +238,13 @@ def test_no_error_of_a_change_shows_a_key(tmp_path: Path, change: str) -> None:
     assert KEY not in refused(tmp_path, changes=(change,))
 
 
+def test_a_younger_setting_leaves_older_fingerprints_alone_until_it_is_changed(tmp_path: Path) -> None:
+    older = ("SYSTEM.DOUBLE_CHECK_COUNTER",)
+    names = (*older, "SYSTEM.VOTING", "SYSTEM.PASS_PROBABILITY")
+    settings = [loaded(tmp_path, text) for text in ("", "SYSTEM: {PASS_PROBABILITY: 0.7}")]
+    assert [one.fingerprint(names) == one.fingerprint(older) for one in settings] == [True, False]
+
+
 def test_a_setting_that_changes_results_changes_the_fingerprint(tmp_path: Path) -> None:
     names = ("SYSTEM.DOUBLE_CHECK_COUNTER",)
     prints = [

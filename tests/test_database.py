@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_a_change_that_breaks_off_leaves_a_run_of_version_1_as_it_was(
 ) -> None:
     whole = database.FROM_VERSION_1
     monkeypatch.setattr(database, "FROM_VERSION_1", whole + "insert into nowhere values (1);")
-    with pytest.raises(RunError, match="run.db stays as it is, as it cannot be .* 2: no such table: nowhere"):
+    with pytest.raises(RunError, match="run.db stays as it is, as it cannot be .* 3: no such table: nowhere"):
         Store(old_run)
     monkeypatch.setattr(database, "FROM_VERSION_1", whole)
     assert tables(old_run) == (1, {"calls", "prompts", "items", "acts"})
@@ -141,6 +142,52 @@ def test_a_finished_run_of_version_1_is_still_finished(finished: Project, readon
         wb.run()
         before = [batch.records for batch in wb.status()]
     made_older(finished.run / "run.db")
+    with finished.open(readonly=readonly) as wb:
+        assert [batch.records for batch in (wb.status() if readonly else wb.run())] == before
+        assert finished.engine.asked == []
+
+
+# A run of version 2
+
+
+def made_second(file: Path) -> None:
+    """The run as version 2 would have it, which knew no weights."""
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("alter table calls drop column weights")
+        db.execute("pragma user_version = 2")
+
+
+@pytest.fixture
+def second_run(tmp_path: Path) -> Path:
+    with Store(tmp_path) as store:
+        store.add_call(CALL, "v1", ())
+    made_second(tmp_path / "run.db")
+    return tmp_path
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_run_of_version_2_has_all_that_it_had(second_run: Path, readonly: bool) -> None:
+    with Store(second_run, readonly=readonly) as store:
+        assert store.calls("check_accuracy", "83ad10", 1) == [CALL]
+        assert store.usage()[0]["calls"] == 1
+    assert tables(second_run)[0] == (2 if readonly else VERSION)
+
+
+def test_a_run_of_version_2_keeps_weights_when_it_is_written(second_run: Path) -> None:
+    completion = replace(CALL.completion, weights={"Yes": 0.9, "No": 0.1})
+    weighed = replace(CALL, key=CallKey("check_accuracy", "83ad10", 2), completion=completion)
+    with Store(second_run) as store:
+        store.add_call(weighed, "v1", ())
+    for readonly in (True, False):
+        with Store(second_run, readonly=readonly) as store:
+            assert store.calls("check_accuracy", "83ad10", 2) == [weighed]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_finished_run_of_version_2_is_still_finished(finished: Project, readonly: bool) -> None:
+    with finished.open() as wb:
+        before = [batch.records for batch in wb.status()]
+    made_second(finished.run / "run.db")
     with finished.open(readonly=readonly) as wb:
         assert [batch.records for batch in (wb.status() if readonly else wb.run())] == before
         assert finished.engine.asked == []

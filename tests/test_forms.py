@@ -48,7 +48,7 @@ KEYS = {
 def grammars(name: str) -> Iterator[tuple[Grammar, list[str]]]:
     """The stage's grammars, plain and in its variants, each with the answers of worked examples that it holds."""
     found: dict[str, tuple[Grammar, list[str]]] = {}
-    for variants in ((), ("filenames",), ("free",)):
+    for variants in ((), ("filenames",), ("free",), ("scored",)):
         stage = prompts.load(name, [PROMPTS], variants)
         for example in stage.examples:
             grammar = stage.compiled(example.values)

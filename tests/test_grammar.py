@@ -1,6 +1,7 @@
 """Grammars: what is accepted is what llama.cpp accepts, and what is written under a grammar is read back."""
 
 import ctypes
+import itertools
 import random
 import re
 import time
@@ -523,3 +524,24 @@ def test_random_grammars_and_texts_are_judged_as_llama_cpp_judges_them(llama):
             assert ours == theirs, (text, sentence)
             seen[ours] = seen.get(ours, 0) + 1
     assert min(seen.get(kind, 0) for kind in ("whole", "beginning", "neither")) >= 100, seen
+
+
+# All sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('root ::= "Verdict: " v\nv ::= "Yes" | "No"', ("Verdict: Yes", "Verdict: No")),
+        ('root ::= "a"? ("b" | "b" | [cd])', ("b", "c", "d", "ab", "ac", "ad")),
+        ('root ::= "a"{2,3}', ("aa", "aaa")),
+        ('root ::= ("a" | "b"){4}', tuple("".join(four) for four in itertools.product("ab", repeat=4))),
+        ('root ::= ("a" | "b"){5}', ()),
+        ('root ::= "Reason: " [a-z]{1,9}', ()),
+        ('root ::= "a"*', ()),
+        ('root ::= "a"{0,2000}', ()),
+    ],
+)
+def test_all_sentences_are_named_where_they_are_few(text: str, expected: tuple[str, ...]) -> None:
+    assert Grammar.compile(text).sentences() == expected
+    assert all(Grammar.compile(text).read(sentence) for sentence in expected)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from generation_functions.cache import Cache
 from generation_functions.chat import ChatTemplate
 from generation_functions.engine import Sampling
 from generation_functions.errors import EngineError
@@ -10,7 +11,7 @@ from generation_functions.llama_child import Asking
 from generation_functions.llama_grammar import GrammarState
 from generation_functions.llama_model import LlamaModel
 from generation_functions.sampler import choices
-from generation_functions.scheduler import Portion
+from generation_functions.scheduler import Portion, Scheduler
 from generation_functions.sizing import Settings
 
 GRAMMAR = r"""
@@ -142,6 +143,7 @@ def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
             "sampling": sampling,
             "seed": 1,
             "stop": (),
+            "weigh": (),
             "seconds": 9,
         }
     )
@@ -151,3 +153,40 @@ def test_a_chat_prompt_has_the_template_s_special_tokens_and_no_others(model):
     ).tolist()
     assert (tokens.count(start), tokens.count(end), tokens.count(bos)) == (4, 3, 1)
     assert 80 < call.prompt.shared < len(tokens) - 10
+
+
+@pytest.mark.parametrize("example", ["", "Is sand relevant to soup?\nVerdict: Irrelevant\n\n"])
+def test_the_weights_of_answers_are_the_probabilities_of_the_models_own_tokens(model, example):
+    prompt = f"Say whether it is relevant.\n\n{example}Is salt relevant to soup?\n"
+    message = {
+        "id": 1,
+        "prompt": prompt,
+        "shared_prompt": "",
+        "grammar": "",
+        "seed": 1,
+        "stop": (),
+        "seconds": 9,
+    }
+    sampling = {"max_tokens": 5, "temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+    verdicts = ("Verdict: Relevant", "Verdict: Irrelevant")
+    call = Asking(model, None, "").call({**message, "sampling": sampling, "weigh": verdicts})
+    scheduler = Scheduler(model, Cache(model, 1024, 2, kept=0), portion=128)
+    scheduler.add(call)
+    answers = []
+    while not answers:
+        answers = scheduler.step()
+    weights = answers[0].fields["weights"]
+    model.evaluate([Portion(2, model.vocabulary.tokens(f"{prompt}Verdict:"), 0, True)])
+    likely = np.exp(model.logits(0).astype(np.float64))
+    own = [sum(likely[begin_alone(model, word)]) for word in (b" Relevant", b" Irrelevant")]
+    assert [weights[verdict] for verdict in verdicts] == pytest.approx(
+        [one / sum(own) for one in own], abs=1e-3
+    )
+    assert sum(weights.values()) == pytest.approx(1)
+    assert answers[0].fields["text"] == max(weights, key=weights.get)
+
+
+def begin_alone(model, word):
+    """The tokens that begin or hold the word, without the space with which the other begins as well."""
+    pieces = enumerate(model.pieces)
+    return [t for t, p in pieces if len(p) > 1 and (word.startswith(p) or p.startswith(word))]

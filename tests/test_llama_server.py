@@ -13,6 +13,7 @@ from scripted import run, stages
 from generation_functions.api import Api
 from generation_functions.engine import Completion, Request
 from generation_functions.errors import Truncated
+from generation_functions.prompts import SCORED, VOTED
 from generation_functions.server import Server
 from generation_functions.traffic import Traffic
 
@@ -81,6 +82,25 @@ def test_every_stage_is_answered_in_its_grammar(address: str) -> None:
             assert request.grammar.read(got.text)
         except Truncated:  # but as far as it goes
             assert got.finish == "length"
+
+
+@pytest.mark.parametrize("completion_mode", [True, False], ids=["completion", "chat"])
+def test_the_checks_are_weighed_by_what_the_server_tells(address: str, completion_mode: bool) -> None:
+    checks = stages(*VOTED, variants=(SCORED,)).values()
+    requests = [check.request(check.examples[0].values, seed=1) for check in checks]
+
+    async def asked() -> list[Completion]:
+        engine = Api(Server(address, "none", Traffic(4)), "gemma", completion_mode=completion_mode)
+        try:
+            return await asyncio.gather(*map(engine.complete, requests))
+        finally:
+            await engine.close()
+
+    for request, got in zip(requests, run(asked()), strict=True):
+        assert request.grammar.read(got.text)
+        assert set(got.weights) == set(request.weigh)
+        assert sum(got.weights.values()) == pytest.approx(1)
+        assert got.text == max(got.weights, key=lambda answer: got.weights[answer])
 
 
 def shortened(request: Request) -> Request:

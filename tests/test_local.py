@@ -101,6 +101,19 @@ def test_every_answer_follows_its_grammar_and_is_that_of_its_own_question(engine
         own[n].read(answer.text)
 
 
+YES_NO = ("Verdict: Relevant", "Verdict: Irrelevant")
+
+
+def test_calls_that_weigh_and_calls_that_write_do_not_disturb_each_other(engine):
+    weighs = [request(f"Question: Is {n} odd?\n", weigh=YES_NO) for n in range(6)]
+    writes = [request(f"Question: Is {n} odd?\n", seed=n) for n in range(6)]
+    answers = ask(engine, *(one for two in zip(weighs, writes, strict=True) for one in two))
+    for answer in answers[::2]:
+        assert sum(answer.weights.values()) == pytest.approx(1)
+        assert answer.text == max(YES_NO, key=lambda verdict: answer.weights[verdict])
+    assert all(VERDICT.read(answer.text) and not answer.weights for answer in answers[1::2])
+
+
 def test_votes_on_one_question_read_it_once(engine):
     fresh = EXAMPLES.replace("glass", "a mirror")
     answers = ask(engine, *(request(shared=fresh, seed=seed) for seed in range(8)))

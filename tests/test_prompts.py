@@ -17,7 +17,7 @@ from generation_functions.prompts import BLOCK_END, FIELDS, STAGES, Stage, names
 
 RANDOM_STRINGS = 10_000  # of each stage's grammar
 NAMES = list(STAGES)
-VARIANTS = ("filenames", "free")
+VARIANTS = ("filenames", "free", "scored")
 GOOD = {
     "system": "You judge.",
     "item": "Text: $text\nQuestion: $question\nPrice: $$5",
@@ -68,7 +68,7 @@ def test_every_worked_example_obeys_its_grammar_in_every_variant(
     assert len(stage.examples) >= 2
     for example in stage.examples:
         reading = stage.compiled(example.values).read(example.answer, stage.payload)
-        assert reading.text(FIELDS[name].split()[0])
+        assert reading.text(stage.fields[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,8 +120,11 @@ def _grammars(name: str) -> list[tuple[Stage, Grammar]]:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "verdict" in FIELDS[name]])
-def test_a_verdict_stage_shows_verdicts_that_pass_and_verdicts_that_do_not(name: str) -> None:
-    stage = prompts.load(name, [PROMPTS])
+@pytest.mark.parametrize("variants", [(), ("scored",)])
+def test_a_verdict_stage_shows_verdicts_that_pass_and_verdicts_that_do_not(
+    name: str, variants: tuple[str, ...]
+) -> None:
+    stage = prompts.load(name, [PROMPTS], variants)
     verdicts = {stage.compiled(e.values).read(e.answer).text("verdict") for e in stage.examples}
     assert verdicts & stage.passing
     assert verdicts - stage.passing
@@ -211,6 +214,37 @@ def test_a_variant_replaces_its_keys_and_nothing_else(tmp_path: Path) -> None:
     assert (plain.system, named.system, named.item) == ("You judge.", "You judge a book.", plain.item)
 
 
+SCORED = {
+    "grammar": 'root ::= "Verdict: " verdict\nverdict ::= "Yes" | "No"\n',
+    "examples": [{"values": GOOD["examples"][0]["values"], "answer": "Verdict: Yes"}],
+}
+
+
+def scored(folder: Path, **variants: Any) -> Stage:
+    (folder / "check_question.yaml").write_text(yaml.safe_dump({**GOOD, "variants": variants}))
+    return prompts.load("check_question", [folder], ["scored"])
+
+
+def test_a_scored_stage_has_no_reason_and_asks_how_likely_each_answer_is(tmp_path: Path) -> None:
+    stage, values = scored(tmp_path, scored=SCORED), {"text": "A.", "question": "Q?"}
+    assert stage.fields == ["verdict"]
+    assert stage.request(values, seed=1).weigh == ("Verdict: Yes", "Verdict: No")
+    drawn = prompts.load("check_question", [tmp_path])
+    assert (drawn.fields, drawn.request(values, seed=1).weigh) == (["reason", "verdict"], ())
+
+
+def test_a_stage_without_the_scored_form_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"check_question.yaml: has no variant scored.* SYSTEM.VOTING"):
+        scored(tmp_path, filenames={"system": "You judge a book."})
+
+
+@pytest.mark.parametrize("rule", ["[A-Z]", '"Yes"', '"Yes" | [a-z]{1,20}'])
+def test_a_scored_stage_with_too_few_or_too_many_answers_is_refused(tmp_path: Path, rule: str) -> None:
+    grammar = f'root ::= "Verdict: " verdict\nverdict ::= {rule}\n'
+    with pytest.raises(PromptError, match="variant scored must have from 2 to 16 whole answers"):
+        scored(tmp_path, scored={**SCORED, "grammar": grammar})
+
+
 def test_a_change_of_the_prompt_changes_its_version_and_a_remark_does_not(tmp_path: Path) -> None:
     version = written(tmp_path, "check_question", GOOD).version
     assert written(tmp_path, "check_question", {**GOOD, "about": "A remark."}).version == version
@@ -237,6 +271,7 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda d: d.update(item=d["item"] + " 5 $ "), "item has a $ that is neither a $name nor $$"),
     (lambda d: d.update(system="Judge $text."), "system is the same for every item and cannot use $text"),
     (lambda d: d.update(grammar=d["grammar"].replace("verdict", "ruling")), "no rule verdict"),
+    (lambda d: d.update(SCORED), "grammar has no rule reason, which the step reads"),
     (lambda d: d.update(examples=[]), "examples is empty"),
     (lambda d: d["examples"][1].update(answer="Verdict: No"), "example 2 does not follow the grammar"),
     (lambda d: d["examples"][0]["values"].pop("text"), "example 1 has no value for $text"),

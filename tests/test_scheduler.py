@@ -5,7 +5,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from fake_model import ENDS, FakeModel, text_alone
+from fake_model import ENDS, PIECES, FakeModel, logits_after, text_alone
 
 from generation_functions import scheduler
 from generation_functions.cache import WORTH_SHARING, Cache, Prompt
@@ -444,6 +444,81 @@ def test_exact_reads_again_only_from_the_last_mark_on() -> None:
     assert portions_of(bench, asked)[0] == [(0, 150), (150, 64), (214, 36)]
     bench.answers.clear()
     assert portions_of(bench, asked)[0] == [(214, 36)]
+
+
+# Answers that are weighed
+
+RESTS = (b"pass", b"partly", b"fail", b"faulty", b"pa")
+
+
+def weighing(asked: Prompt, rests: tuple[bytes, ...] = RESTS, seconds: float = 1e9) -> Call:
+    answers = tuple(rest.decode() for rest in rests)
+    return Call(next(ids), asked, "", Sampling(20), 0, (), seconds, answers, rests)
+
+
+def weights_alone(asked: Prompt, rests: tuple[bytes, ...] = RESTS) -> dict[str, float]:
+    """The probability of each text, letter by letter, until one is left; "pa" is meant where no other goes on."""
+
+    def likely(text: str) -> np.ndarray:
+        logits = logits_after([*asked.tokens.tolist(), *(PIECES.index(letter.encode()) for letter in text)])
+        return np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum()
+
+    def chance(text: str, left: list[str]) -> dict[str, float]:
+        if len(left) == 1:
+            return {left[0]: 1.0}
+        found, seen = dict.fromkeys(left, 0.0), 0.0
+        for letter in sorted({one[len(text)] for one in left if len(one) > len(text)}):
+            begun = [one for one in left if one.startswith(text + letter)]
+            share = float(likely(text)[PIECES.index(letter.encode())])
+            seen += share
+            for one, part in chance(text + letter, begun).items():
+                found[one] += share * part
+        if text in left:
+            found[text] += 1 - seen
+        return found
+
+    found = chance("", [rest.decode() for rest in rests])
+    return {one: share / sum(found.values()) for one, share in found.items()}
+
+
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_weights_are_the_same_as_alone_whatever_else_is_computed(
+    room: dict[str, int], shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "RESERVE", 4)
+    rng = random.Random(str(room))
+    bench = Bench(**room, shares=shares)
+    asked = [weighing(prompt(rng.choice(STAGES), tokens(n, 20))) for n in range(8)]
+    others = [drawn_call(rng) for _ in range(8)]
+    mixed = [one for two in zip(asked, others, strict=True) for one in two]
+    answers = dict(zip(mixed, bench.finish(*mixed), strict=True))
+    for one in asked:
+        weights = answers[one].fields["weights"]
+        assert weights == pytest.approx(weights_alone(one.prompt), abs=1e-3)
+        assert sum(weights.values()) == pytest.approx(1)
+        assert said(answers[one]) == (max(weights, key=weights.get), "stop")
+    assert [said(answers[one]) for one in others] == [text_alone(one) for one in others]
+
+
+def test_answers_that_part_at_once_take_one_evaluation() -> None:
+    bench = Bench(portion=130)
+    [answer] = bench.finish(weighing(prompt(JUDGE, TEXT), (b"yes", b"no")))
+    assert (bench.model.read, answer.fields["completion_tokens"]) == (130, 1)
+
+
+def test_answers_that_the_vocabulary_cannot_write_fail_their_call_alone() -> None:
+    impossible, good = Bench().finish(
+        weighing(prompt(JUDGE, TEXT), (b"1", b"2")), one := call(prompt(JUDGE, OTHER))
+    )
+    assert str(impossible.error) == "the grammar asks for what the model's vocabulary cannot write"
+    assert said(good) == text_alone(one)
+
+
+def test_weighing_whose_time_is_up_ends_without_weights() -> None:
+    [answer] = Bench(portion=10).finish(weighing(prompt(JUDGE, TEXT), seconds=3))
+    assert said(answer) == ("", "length")
+    assert "weights" not in answer.fields
 
 
 # Characters of several tokens

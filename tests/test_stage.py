@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from scripted import ScriptedEngine, asking, like_example, run, sampled, says
+from scripted import ScriptedEngine, asking, like_example, run, sampled, says, stages
 
 from generation_functions import stage
-from generation_functions.engine import Completion, Request
+from generation_functions.engine import Completion, Request, Sample
 from generation_functions.errors import CheckFailed, EngineError, Paused, Truncated, Undecided, Unparseable
 from generation_functions.purse import Price, Purse
-from generation_functions.stage import ATTEMPTS, Ask
+from generation_functions.stage import ATTEMPTS, Ask, Model
 from generation_functions.store import Origin, Store
 
 VALUES = {"text": "Salt keeps meat.", "question": "What keeps meat?", "answer": "Salt does.", "evidence": ""}
@@ -517,3 +517,75 @@ def test_a_truncated_answer_that_is_a_beginning_is_called_truncated(store: Store
     engine = ScriptedEngine([YES[:-3]] * ATTEMPTS)
     with pytest.raises(Truncated, match="stops before its end"):
         run(asking(store, engine, "check_accuracy")("check_accuracy", VALUES))
+
+
+# How likely a passing verdict is, in place of votes
+
+ANSWERS = ("Verdict: Accurate", "Verdict: Inaccurate")
+
+
+def weighed(accurate: float, text: str = ANSWERS[0]) -> Completion:
+    return Completion(text, "stop", weights=dict(zip(ANSWERS, (accurate, 1 - accurate), strict=True)))
+
+
+def scoring(store: Store, engine: ScriptedEngine, pass_probability: float = 0.5) -> Ask:
+    async def ready() -> ScriptedEngine:
+        return engine
+
+    scored = stages("check_accuracy", variants=("scored",))
+    return Ask(Model(engine.name, ready), scored, store, pass_probability=pass_probability)
+
+
+@pytest.mark.parametrize(
+    ("accurate", "asked", "passed"),
+    [(0.93, 0.5, True), (0.5, 0.5, True), (0.49, 0.5, False), (0.93, 0.95, False)],
+)
+def test_a_pair_passes_when_a_passing_verdict_is_likely_enough(
+    store: Store, accurate: float, asked: float, passed: bool
+) -> None:
+    engine = ScriptedEngine([weighed(accurate)])
+    verdict = run(scoring(store, engine, asked).majority("check_accuracy", VALUES, 3))
+    assert (verdict.passed, len(verdict.votes), len(engine.asked)) == (passed, 1, 1)
+    assert verdict.reason == f"Accurate with a probability of {accurate:.2f} ({asked:.2f} is asked)"
+    assert engine.asked[0].weigh == ANSWERS
+
+
+def test_what_was_weighed_is_not_bought_again_whatever_probability_is_asked(store: Store) -> None:
+    engine = ScriptedEngine([weighed(0.6)])
+    for asked, passed in ((0.5, True), (0.7, False)):
+        ask = scoring(store, engine, asked)
+        assert run(ask.majority("check_accuracy", VALUES, 3)).passed is passed
+    assert len(engine.asked) == 1
+
+
+def test_a_vote_that_was_drawn_is_no_probability_and_a_probability_no_vote(store: Store) -> None:
+    """Also where the answers can be read: a verdict stands at the end of both."""
+    engine = ScriptedEngine([YES, YES, weighed(0.1)])
+    assert run(asking(store, engine, "check_accuracy").majority("check_accuracy", VALUES, 3)).passed
+    assert not run(scoring(store, engine).majority("check_accuracy", VALUES, 3)).passed
+    assert run(asking(store, engine, "check_accuracy").majority("check_accuracy", VALUES, 3)).passed
+    assert len(engine.asked) == 3
+
+
+def test_an_engine_that_tells_no_probabilities_is_taken_at_its_word_and_asked_once(store: Store) -> None:
+    engine = ScriptedEngine([ANSWERS[1]])
+    for _ in range(2):
+        verdict = run(scoring(store, engine).majority("check_accuracy", VALUES, 3))
+        assert (verdict.passed, verdict.reason) == (False, "Inaccurate, as written: no probabilities came")
+    assert len(engine.asked) == 1
+
+
+def test_an_answer_that_cannot_be_used_decides_nothing_when_it_is_weighed(store: Store) -> None:
+    engine = ScriptedEngine([JUNK] * ATTEMPTS)
+    with pytest.raises(Undecided, match="check_accuracy: 0 of 1 votes could be used .Unparseable"):
+        run(scoring(store, engine).majority("check_accuracy", VALUES, 3))
+
+
+def test_the_sample_engine_weighs_by_its_seed_and_says_what_is_likeliest(store: Store) -> None:
+    request = scoring(store, ScriptedEngine([])).stages["check_accuracy"].request(VALUES, seed=1)
+    got = [run(Sample().complete(replace(request, seed=seed))) for seed in (1, 1, *range(2, 30))]
+    assert got[0] == got[1]
+    assert {one.text for one in got} == set(ANSWERS)
+    for one in got:
+        assert sum(one.weights.values()) == pytest.approx(1)
+        assert one.weights[one.text] == max(one.weights.values())

@@ -75,6 +75,14 @@ def test_a_call_comes_back_as_it_was_bought(tmp_path: Path) -> None:
         assert store.calls("check_question", "83ad10", 1) == []
 
 
+def test_the_weights_of_answers_come_back_with_the_call(tmp_path: Path) -> None:
+    weighed = replace(call(), completion=Completion("Yes", "stop", weights={"Yes": 0.93, "No": 0.07}))
+    with Store(tmp_path) as store:
+        store.add_call(weighed, "v1", SHARED)
+    with Store(tmp_path) as store:
+        assert store.calls("check_accuracy", "83ad10", 1) == [weighed]
+
+
 def test_calls_come_in_the_order_of_their_attempts(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         for attempt in (2, 0, 1):

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from scripted import PROMPTS, Project, agreeable, says
+from scripted import PROMPTS, Answer, Project, agreeable, says
 
 from generation_functions import Workbench
-from generation_functions.engine import Completion
+from generation_functions.engine import Completion, Request
 from generation_functions.errors import PromptError, RunError
 from generation_functions.purse import Price
 
@@ -167,3 +167,15 @@ def test_what_trials_cost_counts_when_the_run_is_opened_again(finished: Project)
         assert spent > before
     with finished.open() as wb:
         assert wb._steps._purse.spent == pytest.approx(spent)
+
+
+def test_a_trial_shows_how_likely_each_answer_is(finished: Project) -> None:
+    def likely(request: Request) -> Answer:
+        if not request.weigh:
+            return agreeable(request)
+        return Completion(request.weigh[0], "stop", weights=dict(zip(request.weigh, (0.8, 0.2), strict=True)))
+
+    with finished.open(likely, "SYSTEM.VOTING=probability") as wb:
+        trial = wb.try_prompt("check_accuracy", wb.write()[0])
+        assert "Verdict: Accurate 0.80; Verdict: Inaccurate 0.20" in repr(trial)
+        assert trial.fields == {"verdict": ["Accurate"], "root": ["Verdict: Accurate"]}

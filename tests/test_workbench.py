@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripted import PROMPTS, ROOT, TEXTS, Project, agreeable, choosy, chunk, like_pairs, sampled, says
+from scripted import (
+    PROMPTS,
+    ROOT,
+    TEXTS,
+    Answer,
+    Project,
+    agreeable,
+    choosy,
+    chunk,
+    like_pairs,
+    sampled,
+    says,
+)
 
 from generation_functions import STEPS, Workbench, checks
 from generation_functions.background import Background
@@ -188,6 +200,8 @@ def test_a_new_text_among_older_items_is_counted_apart(finished: Project) -> Non
     ("setting", "steps"),
     [
         ("SYSTEM.DOUBLE_CHECK_COUNTER=5", {"vet", "standalone"}),
+        ("SYSTEM.VOTING=probability", {"vet", "standalone"}),
+        ("SYSTEM.PASS_PROBABILITY=0.7", {"vet", "standalone"}),
         ("SYSTEM.PAIRS_PER_CHUNK=1", {"write"}),
         ("SYSTEM.ASSISTANT_MODE=true", {"cast", "converse"}),
         ("SYSTEM.CONVERSATION_QUOTES=free", {"converse"}),
@@ -202,6 +216,28 @@ def test_a_changed_setting_is_noticed_where_it_counts(
         wb.run()
         assert {batch.name for batch in wb.status() if batch.notes} == steps
         assert finished.engine.stages() == []
+
+
+def test_where_probabilities_decide_a_check_is_one_call_without_a_reason(project: Project) -> None:
+    def likely(request: Request) -> Answer:
+        if not request.weigh:
+            return agreeable(request)
+        passing, _ = request.weigh
+        return Completion(passing, "stop", weights=dict(zip(request.weigh, (0.8, 0.2), strict=True)))
+
+    for asked, status in (("0.7", "kept"), ("0.9", "rejected")):
+        changes = ("SYSTEM.VOTING=probability", f"SYSTEM.PASS_PROBABILITY={asked}")
+        with project.open(likely, *changes) as wb:
+            batch = wb.vet(wb.write(wb.judge(wb.chunks())), again=True)
+            assert {item.outcome.status for item in batch.items} == {status}
+            [item, *_] = batch.items
+            verdict = item.outcome.current[-1]
+            assert verdict.reason.endswith(f"with a probability of 0.80 ({asked}0 is asked)")
+            assert len(verdict.votes) == 1
+    stages = [request.stage for request in project.engine.asked if request.weigh]
+    assert set(stages) == {"check_question"}, (
+        "what was bought is judged anew, and only rewritten pairs are asked about"
+    )
 
 
 # Ways through the flow
