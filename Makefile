@@ -17,7 +17,7 @@ python := .venv/bin/python
 no_python := There is no Python here: install Python 3.12 or 3.11, or name one with PYTHON=/path/to/python3.12
 setup = @test -n "$(PYTHON)" || { echo "$(no_python)" >&2; exit 1; }; "$(PYTHON)" bootstrap.py --cuda="$(CUDA)"
 
-.PHONY: help run lab test bench soak pictures clean
+.PHONY: help run lab test quality bench soak pictures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,10 @@ test:  ## style, types and tests
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quality:  ## what the checks catch and refuse, by code and by the votes of the configured model (a quarter of an hour)
+	$(setup)
+	$(python) benchmarks/validator.py $(ARGS)
 
 bench:  ## race the local engine against its peers on the default model (half an hour on two cores)
 	$(setup) --test

@@ -29,6 +29,8 @@ from typing import NamedTuple
 
 from mock_server import FAULTS, PROCESSES, Counts, MockServer, call_key, question_key
 
+from generation_functions.config import KNOWN
+
 ROOT = Path(__file__).parent.parent
 CHUNK_SIZE = 500  # characters; the sentences below come to some 70
 TIMEOUT = 2  # seconds that the workbench gives a call, so that hanging ones do not take up the time
@@ -41,6 +43,7 @@ SETTINGS = (
     f"API.TIMEOUT={TIMEOUT}",
     "SYSTEM.USE_SUBSET=false",
     f"SYSTEM.CHUNK_SIZE={CHUNK_SIZE}",
+    *(f"{name}=false" for name in KNOWN if name.startswith("CHECKS.")),  # answers say nothing of the text
 )
 
 

@@ -87,6 +87,7 @@ SETTINGS = (
     Setting("SYSTEM.CHUNK_SIZE", 1900, (100, 20000), "characters of a chunk"),
     Setting("SYSTEM.USE_FILENAMES", False, (), "prompts see title and author", True),
     Setting("SYSTEM.ASSISTANT_MODE", False, (), "user and assistant instead of characters", True),
+    Setting("SYSTEM.EVIDENCE", "sentences", ("sentences", "quotation"), "how a pair names its proof", True),
     Setting("SYSTEM.DOUBLE_CHECK_COUNTER", 3, (1, 15), "votes per check", True),
     Setting("SYSTEM.VOTING", "drawn", ("drawn", "probability"), "how a check is decided", True),
     Setting(
@@ -97,6 +98,7 @@ SETTINGS = (
     Setting("SYSTEM.PAIRS_PER_CHUNK", 4, (1, 20), "pairs asked for per chunk", True),
     Setting("SYSTEM.REARRANGEMENTS_TO_TAKE", 3, (1, 24), "orders of a group's pairs, a conversation each"),
     Setting("SYSTEM.CONVERSATION_QUOTES", "verbatim", ("verbatim", "free"), "how pairs stand in turns", True),
+    Setting("SYSTEM.LANGUAGE", "", (), "of the pairs, as en or de; empty: that of the text", True),
     Setting("SYSTEM.CONCURRENCY_LIMIT", 16, (1, 4096), "calls in flight"),
     Setting(
         "SYSTEM.COMPLETION_MODE", "auto", ("auto", True, False), "plain completion instead of chat", True
@@ -112,6 +114,31 @@ SETTINGS = (
     Setting("SKIP.ANSWER_ACCURACY_CHECK", False, (), "no votes on accuracy", True),
     Setting("SKIP.REPAIR_QA_TUPLES", False, (), "pairs need not stand without their text"),
     Setting("SKIP.CONVERSATION_GENERATION", False, (), "end with the pairs"),
+    Setting(
+        "CHECKS.EVIDENCE",
+        True,
+        (),
+        "named sentences exist, stand in the source, and have something of the pair",
+        True,
+    ),
+    Setting("CHECKS.DETRITUS", True, (), "no remains of exercises, tables and page layout", True),
+    Setting("CHECKS.MENTION", True, (), 'no "the passage says" (USE_FILENAMES allows it)', True),
+    Setting("CHECKS.DANGLING", True, (), 'no question about "this" or "these circumstances"', True),
+    Setting("CHECKS.STRUCTURE", True, (), "nothing about chapters, figures and tables", True),
+    Setting("CHECKS.TRUNCATION", True, (), "nothing that ends in the middle", True),
+    Setting("CHECKS.LOOPS", True, (), "no phrase that comes again and again", True),
+    Setting("CHECKS.LANGUAGE", True, (), "in the language asked for", True),
+    Setting("CHECKS.REPETITION", True, (), "the answer says more than the question", True),
+    Setting("CHECKS.RELEVANCE", True, (), "the answer is of the kind that is asked for", True),
+    Setting("CHECKS.NUMBERS", True, (), "numbers, dates and units of the answer are in the evidence", True),
+    Setting(
+        "CHECKS.NAMES", True, (), "names and terms are in the text, those of the answer in the evidence", True
+    ),
+    Setting(
+        "CHECKS.NEGATION", True, (), "the answer does not deny what the evidence says, nor the reverse", True
+    ),
+    Setting("CHECKS.OVERCLAIM", True, (), 'no "all" where the evidence says "some"', True),
+    Setting("CHECKS.CONVERSATIONS", True, (), "turns state nothing of their own and repeat nothing", True),
     Setting("LOCAL.CONTEXT", 12000, (512, 1048576), "tokens of context"),
     Setting("LOCAL.ROPE_SCALING", "none", ("none", "linear", "yarn"), "how positions are stretched", True),
     Setting("LOCAL.ROPE_FREQ_BASE", 0.0, (0.0, 1e9), "0: the model's own", True),
@@ -130,7 +157,7 @@ SETTINGS = (
 KNOWN = {setting.name: setting for setting in SETTINGS}
 
 # At their defaults these leave no mark in fingerprints, so that what was made before they were known is not older.
-YOUNGER = ("SYSTEM.VOTING", "SYSTEM.PASS_PROBABILITY")
+YOUNGER = ("SYSTEM.VOTING", "SYSTEM.PASS_PROBABILITY", "SYSTEM.EVIDENCE", "SYSTEM.LANGUAGE", "CHECKS.")
 
 # Settings of the lineage that have no meaning here; they are read, and named once as ignored.
 RETIRED = {
@@ -172,7 +199,9 @@ class Config(Mapping[str, Any]):
 
     def fingerprint(self, names: Iterable[str]) -> str:
         """A key of those settings that can change what a step makes."""
-        marking = [name for name in names if name not in YOUNGER or self[name] != KNOWN[name].default]
+        marking = [
+            name for name in names if not name.startswith(YOUNGER) or self[name] != KNOWN[name].default
+        ]
         return content_key({name: self[name] for name in marking})
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from typing import Any
 import yaml
 
 from . import text
-from .checks import flaw_of_conversation, flaw_of_prose
+from .checks import Flaw
+from .checks.conversations import flaws
+from .checks.pairs import flaw_of_prose
 from .errors import CheckFailed, PromptError
 from .grammar import Reading
 from .items import Records, records_of
@@ -30,6 +32,7 @@ from .stage import Ask, Check
 
 GROUP_SIZE = 4  # pairs of one conversation, as in the lineage
 TRIES = 2  # a conversation that fails its checks is written once more
+OF_CONTENT = frozenset(("number", "name", "extra", "repetition"))  # flaws that chance has as well
 ASSISTANT, USER = "AI Assistant", "User"
 RARE_INITIALS = "QXYZ"  # few names begin with them, so a model forced to them writes odd ones
 
@@ -148,12 +151,13 @@ def _initial(source: str, draw: random.Random) -> str:
     return draw.choice([letter for letter in letters if letter not in source] or letters)
 
 
-async def write(cast: Cast, ask: Ask, *, quotes: Quotes) -> Outcome:
-    """The conversation, written once more where code finds a flaw. One or two calls."""
-    flaw: str | None = None
+async def write(cast: Cast, ask: Ask, *, quotes: Quotes, borne: Collection[str] = ()) -> Outcome:
+    """The conversation, written once more where code finds a flaw that is not `borne`. One or two calls."""
+    flaw: Flaw | None = None
     for attempt in range(TRIES):
         conversation = Conversation(cast, _turns(cast, await ask(*_question(cast), draw=attempt)))
-        flaw = flaw_of_conversation(conversation, verbatim=quotes == "verbatim")
+        found = flaws(conversation, verbatim=quotes == "verbatim")
+        flaw = next((flaw for flaw in found if flaw.check not in borne), None)
         if not flaw:
             return Outcome("kept", (conversation,))
     return Outcome("rejected", (conversation,), str(flaw))

@@ -38,7 +38,7 @@ FILES = {
     "cast": "multiturn_convs_info.jsonl",
     "converse": "multiturn_convs.jsonl",
 }
-LINES = 2  # the form of all lines; with another number every file is written anew
+LINES = 3  # the form of all lines; with another number every file is written anew
 APART = ".edited"  # in the name of a file that was changed by hand and not taken back
 FAILED = "failed.jsonl"
 CALLS, PREFERENCES = "calls.jsonl", "calls_preferences.jsonl"
@@ -224,12 +224,16 @@ class Dialogue:
     system: str
     turns: tuple[Turn, ...]
     asker: str
-    chunk: Chunk
+    pairs: tuple[Pair, ...]
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.pairs[0].chunk
 
     def sharegpt(self, system: str | None = None) -> Row:
         first = [{"from": "system", "value": self.system if system is None else system}]
         said = [{"from": "human" if t.speaker == self.asker else "gpt", "value": t.text} for t in self.turns]
-        return {"conversations": first + said}
+        return {"conversations": first + said, "metadata": _metadata(self.pairs)}
 
     def messages(self) -> Row:
         first = [{"role": "system", "content": self.system}]
@@ -237,7 +241,7 @@ class Dialogue:
             {"role": "user" if t.speaker == self.asker else "assistant", "content": t.text}
             for t in self.turns
         ]
-        return {"messages": first + said}
+        return {"messages": first + said, "metadata": _metadata(self.pairs)}
 
 
 def datasets(
@@ -302,7 +306,13 @@ def _with_and_without_text(talk: Dialogue, config: Config) -> Iterator[Part]:
 def _of_pairs(pairs: Iterable[Pair]) -> Iterator[Part]:
     for pair in pairs:
         yield "plain_qa.jsonl", line(_plain(pair))
-        yield "alpaca.jsonl", line({"instruction": pair.question, "input": "", "output": pair.answer})
+        row = {
+            "instruction": pair.question,
+            "input": "",
+            "output": pair.answer,
+            "metadata": _metadata([pair]),
+        }
+        yield "alpaca.jsonl", line(row)
 
 
 def _of_texts(chunks: Iterable[Chunk]) -> Iterator[Part]:
@@ -321,17 +331,28 @@ def _dialogue(conversation: Conversation, config: Config) -> Dialogue:
         if cast.card
         else config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"]
     )
-    return Dialogue(system, turns, cast.asker, cast.group.chunk)
+    return Dialogue(system, turns, cast.asker, cast.group.pairs)
 
 
 def _lone(pair: Pair, config: Config) -> Dialogue:
     turns = (Turn(USER, pair.question), Turn(ASSISTANT, pair.answer))
-    return Dialogue(config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"], turns, USER, pair.chunk)
+    return Dialogue(config["SYSTEM.FINAL_ASSISTANT_PROMPT_NO_RAG"], turns, USER, (pair,))
 
 
 def _plain(pair: Pair) -> Row:
     fields = fields_of(pair)
-    return {name: fields[name] for name in ("question", "answer", "source", "start", "end", "quotation")}
+    row = {name: fields[name] for name in ("question", "answer", "source", "start", "end", "quotation")}
+    return {**row, "metadata": _metadata([pair])}
+
+
+def _metadata(pairs: Sequence[Pair]) -> Row:
+    """What proves the answers: each sentence with its offsets in the source. Trainers read the other fields alone."""
+    chunk = pairs[0].chunk
+    named = {number for pair in pairs for number in pair.evidence}
+    sentences = [sentence for number, sentence in enumerate(chunk.sentences, 1) if number in named]
+    proof = [{"start": s.start, "end": s.end, "quotation": s.text} for s in sentences]
+    proof = proof or [{"start": chunk.start, "end": chunk.end, "quotation": ""}]  # a list of none has no type
+    return {"source": chunk.source, "start": chunk.start, "end": chunk.end, "evidence": proof}
 
 
 def _master(conversation: Conversation) -> Row:

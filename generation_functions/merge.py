@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import checks, export
+from . import export
 from .batch import Files
+from .checks.duplicates import duplicates
 from .errors import RunError
 from .records import Conversation, Pair, chunk_of
 from .shard import shards_of
@@ -68,7 +69,7 @@ def _without_repeats(
     pairs: list[Pair], made: list[Conversation]
 ) -> tuple[list[Pair], list[Conversation], tuple[str, ...]]:
     """What is left when a pair that repeats one of another shard goes, with the conversations that have it."""
-    found = checks.duplicates(pairs)
+    found = duplicates(pairs)
     gone = {pairs[number].key for number in found}
     talks = [talk for talk in made if not gone & {pair.key for pair in talk.cast.group.pairs}]
     kept = [pair for number, pair in enumerate(pairs) if number not in found]

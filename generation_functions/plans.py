@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import questions
+from .checks.pairs import CHECKS
 from .models import Role
 
 
@@ -29,18 +30,23 @@ _FORM = (
 _NAMES = ("SYSTEM.USE_FILENAMES", *_FORM)
 _VOTES = ("SYSTEM.DOUBLE_CHECK_COUNTER", "SYSTEM.VOTING", "SYSTEM.PASS_PROBABILITY", *_NAMES)
 _CHECKS = tuple(check.stage for check in questions.CHECKS)
+_CODE = ("SYSTEM.EVIDENCE", "SYSTEM.LANGUAGE", *(f"CHECKS.{name.upper()}" for name in CHECKS))
 
 PLANS: dict[str, Plan] = {
     "judge": Plan("small", ("judge_paragraph",), ("SKIP.FILTER_CHUNKS", *_NAMES)),
     "write": Plan(
-        "small", ("plan_questions", "write_pairs"), ("SYSTEM.PAIRS_PER_CHUNK", "SKIP.PLAN_QUESTIONS", *_NAMES)
+        "small",
+        ("plan_questions", "write_pairs"),
+        ("SYSTEM.PAIRS_PER_CHUNK", "SKIP.PLAN_QUESTIONS", "SYSTEM.EVIDENCE", *_NAMES),
     ),
     "vet": Plan(
         "small",
         (*_CHECKS, "rewrite_pair"),
-        ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK", *_VOTES),
+        ("SKIP.QUESTION_CHECK", "SKIP.ANSWER_RELEVANCY_CHECK", "SKIP.ANSWER_ACCURACY_CHECK", *_CODE, *_VOTES),
     ),
-    "standalone": Plan("small", ("make_standalone", "check_accuracy"), ("SKIP.REPAIR_QA_TUPLES", *_VOTES)),
+    "standalone": Plan(
+        "small", ("make_standalone", "check_accuracy"), ("SKIP.REPAIR_QA_TUPLES", *_CODE, *_VOTES)
+    ),
     "distinct": Plan("small", (), ()),
     "cast": Plan(
         "small",
@@ -50,7 +56,7 @@ PLANS: dict[str, Plan] = {
     "converse": Plan(
         "large",
         ("write_conversation", "write_assistant_conversation"),
-        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", *_FORM),
+        ("SYSTEM.CONVERSATION_QUOTES", "SYSTEM.ASSISTANT_MODE", "CHECKS.CONVERSATIONS", *_FORM),
     ),
 }
 

@@ -32,11 +32,11 @@ from .records import content_key
 STAGES: dict[str, tuple[str, str]] = {
     "judge_paragraph": ("text", "source"),
     "plan_questions": ("text count", "source"),
-    "write_pairs": ("text numbers count", "more plan source"),
+    "write_pairs": ("text numbers count", "sentences more plan source"),
     "check_question": ("text question", ""),
     "check_relevance": ("text question answer", ""),
     "check_accuracy": ("text question answer", "evidence"),
-    "rewrite_pair": ("text numbers question answer reason", "check kept source"),
+    "rewrite_pair": ("text numbers question answer reason", "sentences check kept source"),
     "make_standalone": ("text question answer", "source"),
     "plan_character": ("text traits", "pairs source"),
     "write_character": ("plan initial", "text traits pairs source"),
@@ -64,10 +64,14 @@ FIELDS: dict[str, str] = {
     "write_assistant_conversation": "asks answers",
 }
 
-# Of these votes are taken. Their variant SCORED has no reason: a few whole answers, of which each one's probability is
-# asked instead of drawing some.
-VOTED = ("check_question", "check_relevance", "check_accuracy")
-SCORED = "scored"
+# Variants that change what a step reads, the stages that have them, and the settings that ask for them. A scored one
+# has no reason: a few whole answers, of which each one's probability is asked instead of drawing some. A quoted one
+# names its evidence by quoting it, and its grammar admits the chunk's own sentences alone.
+SCORED, QUOTED = "scored", "quoted"
+FORMS = {
+    SCORED: (("check_question", "check_relevance", "check_accuracy"), "SYSTEM.VOTING: probability"),
+    QUOTED: (("write_pairs", "rewrite_pair"), "SYSTEM.EVIDENCE: quotation"),
+}
 
 KEYS = {
     "about": "one sentence for people",
@@ -98,7 +102,7 @@ class Example:
 class Stage:
     """One loaded stage file; `version` changes with anything that could change an answer.
 
-    Of a `scored` one the probabilities of all its answers are asked.
+    `form` is SCORED where the probabilities of all its answers are asked, QUOTED where it quotes its evidence.
     """
 
     name: str
@@ -113,12 +117,19 @@ class Stage:
     payload: frozenset[str]
     sampling: Sampling
     version: str = field(default="")
-    scored: bool = False
+    form: str = ""
+
+    @property
+    def scored(self) -> bool:
+        return self.form == SCORED
 
     @property
     def fields(self) -> list[str]:
         """What the step reads of an answer."""
-        return [name for name in FIELDS[self.name].split() if name != "reason" or not self.scored]
+        known = FIELDS[self.name].split()
+        if self.form == QUOTED:
+            return ["quotation" if name == "number" else name for name in known]
+        return [name for name in known if name != "reason" or not self.scored]
 
     def request(self, values: Values, *, seed: int, complaint: str = "") -> Request:
         """The filled request. `complaint` is what was wrong with the last answer, told to the model again."""
@@ -241,18 +252,18 @@ def load(name: str, folders: Sequence[Path], variants: Collection[str] = ()) -> 
     if not isinstance(data, dict):
         raise PromptError(f"{file}: must hold the keys {', '.join(KEYS)}")
     own = _named(file, "variants", data.get("variants"))
-    scored = SCORED in variants and name in VOTED
-    if scored and SCORED not in own:
+    form = next((form for form, (stages, _) in FORMS.items() if form in variants and name in stages), "")
+    if form and form not in own:
         raise PromptError(
-            f"{file}: has no variant {SCORED}, the form without a reason that SYSTEM.VOTING: probability asks; "
-            f"prompts/{name}.yaml of the project shows one"
+            f"{file}: has no variant {form}, the form that {FORMS[form][1]} asks; prompts/{name}.yaml of the project "
+            "shows one"
         )
     for variant, replaced in own.items():
         _check_keys(file, replaced, where=f"variants.{variant}: ")
         if variant in variants:
             data = {**data, **replaced}
     _check_keys(file, data)
-    stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))), scored)
+    stage = _stage(name, file, data, _line_of(text, str(data.get("grammar", ""))), form)
     _check_names(stage)
     _check_examples(stage)
     return stage
@@ -280,7 +291,7 @@ def _check_keys(file: Path, data: Any, where: str = "") -> None:
         raise PromptError(f"{file}: {missing[0]} is missing: {KEYS[missing[0]]}")
 
 
-def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int, scored: bool) -> Stage:
+def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int, form: str) -> Stage:
     fragments = _named(file, "for_each_pair", data.get("for_each_pair"))
     return Stage(
         name=name,
@@ -295,7 +306,7 @@ def _stage(name: str, file: Path, data: dict[str, Any], grammar_line: int, score
         payload=_words(file, "payload", data.get("payload")),
         sampling=_sampling(file, data["sampling"]),
         version=content_key({key: value for key, value in data.items() if key not in ("about", "variants")}),
-        scored=scored,
+        form=form,
     )
 
 
@@ -378,6 +389,9 @@ def _check_names(stage: Stage) -> None:
     if stage.name not in STAGES:
         raise PromptError(f"{stage.file}: no step asks a stage {stage.name}; those are {', '.join(STAGES)}")
     required, optional = (set(names.split()) for names in STAGES[stage.name])
+    if stage.form == QUOTED:
+        required = {"sentences" if name == "numbers" else name for name in required}
+        optional = optional | {"numbers"}
     used = stage.placeholders()
     for name in sorted(used - required - optional):
         gives = ", ".join(f"${n}" for n in sorted(required | optional))

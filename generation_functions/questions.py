@@ -12,16 +12,20 @@ rejected.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import text
-from .checks import flaw_of_pair, normal
+from .checks import Flaw
+from .checks.pairs import flaws
+from .checks.wording import normal
 from .grammar import Reading
 from .prompts import Values
 from .records import Chunk, Outcome, Pair, Verdict
 from .stage import Ask
+
+Look = Callable[[Pair], Iterable[Flaw]]  # what code finds wrong with a pair
 
 REWRITES = 4  # new pairs written in place of one that fails; the lineage's number
 
@@ -52,18 +56,19 @@ async def judge(chunk: Chunk, ask: Ask) -> Outcome:
     return Outcome("rejected", (chunk,), f"{reading.text('verdict')}: {reading.text('reason')}")
 
 
-async def write(chunk: Chunk, ask: Ask, *, count: int, planned: bool) -> Outcome:
-    """Up to `count` pairs, never more than the chunk has sentences.
+async def write(chunk: Chunk, ask: Ask, *, count: int, planned: bool, quoted: bool = False) -> Outcome:
+    """Up to `count` pairs, never more than the chunk has sentences; `quoted` ones name their evidence by quoting it.
 
     One call, two when they are planned first.
     """
     count = min(count, len(chunk.sentences))
-    values = {**_numbered(chunk), "count": count, "more": count - 1, "plan": ""}
+    values = {**_numbered(chunk, quoted), "count": count, "more": count - 1, "plan": ""}
     if planned:
-        plan = await ask("plan_questions", {**values, "text": chunk.text})
+        about = {name: value for name, value in values.items() if name != "sentences"}
+        plan = await ask("plan_questions", {**about, "text": chunk.text})
         values["plan"] = plan.text("plan")
     reading = await ask("write_pairs", values)
-    pairs = tuple(_pair(chunk, part) for part in reading.each("pair"))
+    pairs = tuple(_pair(chunk, part, quoted) for part in reading.each("pair"))
     return Outcome("kept", pairs)
 
 
@@ -75,30 +80,38 @@ async def vet(
     checks: Sequence[PairCheck] = CHECKS,
     rewrites: int = REWRITES,
     siblings: Collection[str] = (),
-    may_name_text: bool = False,
+    look: Look = flaws,
+    quoted: bool = False,
 ) -> Outcome:
     """Check a pair; where a check fails, write a new one from the same chunk with the reason, and start again.
 
-    `siblings` are the questions asked of the same chunk, which a rewrite must not ask again. At most
+    What code finds (`look`) is found first, and no vote is bought on it. `siblings` are the questions asked of the same
+    chunk, which a rewrite must not ask again; `quoted` ones name their evidence by quoting it. At most
     (rewrites + 1) * len(checks) * votes + rewrites calls. Raises Undecided when too few votes can be used.
     """
     taken: list[Verdict] = []
     for rewrite in range(rewrites + 1):
-        failed, reason = "form", flaw_of_pair(pair, may_name_text=may_name_text)
-        for check in () if reason else checks:
+        failed, reason = _found(look(pair))
+        for check in () if failed else checks:
             verdict = await ask.majority(check.stage, _values(pair, check), votes)
             taken.append(verdict)
             if not verdict.passed:
                 failed, reason = check.name, verdict.reason
                 break
-        if not reason:
+        if not failed:
             return Outcome("kept", (pair,), f"rewritten {rewrite} times" if rewrite else "", tuple(taken))
         if rewrite < rewrites:
-            pair = await _rewritten(pair, ask, failed, reason, siblings)
+            pair = await _rewritten(pair, ask, failed, reason, siblings, quoted)
     return Outcome("rejected", (pair,), f"{failed}: {reason}", tuple(taken))
 
 
-async def standalone(pair: Pair, ask: Ask, *, votes: int, may_name_text: bool = False) -> Outcome:
+def _found(flaws: Iterable[Flaw]) -> tuple[str, str]:
+    """The first flaw's check, and the reasons of all; empty where there are none."""
+    first, *others = [*flaws] or [Flaw("", "")]
+    return first.check, "; ".join([first.reason, *map(str, others)])
+
+
+async def standalone(pair: Pair, ask: Ask, *, votes: int, look: Look = flaws) -> Outcome:
     """Whether a pair makes sense to somebody who has not read the text; reworded where that is enough.
 
     One call, and the votes on accuracy when it is reworded.
@@ -111,17 +124,20 @@ async def standalone(pair: Pair, ask: Ask, *, votes: int, may_name_text: bool = 
     if not reading.text("question"):
         return Outcome("rejected", (pair,), f"{verdict}: {reason}")
     reworded = replace(pair, question=reading.text("question").strip(), answer=reading.text("answer").strip())
-    if flaw := flaw_of_pair(reworded, may_name_text=may_name_text):
-        return Outcome("rejected", (reworded,), f"reworded, but it {flaw}")
+    failed, found = _found(look(reworded))
+    if failed:
+        return Outcome("rejected", (reworded,), f"reworded, but {failed}: {found}")
     checked = await ask.majority("check_accuracy", _values(reworded, CHECKS[-1]), votes)
     if not checked.passed:
         return Outcome("rejected", (reworded,), f"reworded, but accuracy: {checked.reason}", (checked,))
     return Outcome("kept", (reworded,), f"reworded: {reason}", (checked,))
 
 
-async def _rewritten(pair: Pair, ask: Ask, failed: str, reason: str, siblings: Collection[str]) -> Pair:
+async def _rewritten(
+    pair: Pair, ask: Ask, failed: str, reason: str, siblings: Collection[str], quoted: bool
+) -> Pair:
     """Another pair of the same chunk; asked again where it is word for word the one that failed."""
-    values = _numbered(pair.chunk) | {
+    values = _numbered(pair.chunk, quoted) | {
         "question": pair.question,
         "answer": pair.answer,
         "check": failed,
@@ -135,17 +151,24 @@ async def _rewritten(pair: Pair, ask: Ask, failed: str, reason: str, siblings: C
             return "the new pair is the one that failed"
         return None
 
-    return _pair(pair.chunk, await ask("rewrite_pair", values, check=is_new))
+    return _pair(pair.chunk, await ask("rewrite_pair", values, check=is_new), quoted)
 
 
-def _pair(chunk: Chunk, reading: Reading) -> Pair:
-    evidence = sorted({int(number) for number in reading.all("number")})
-    return Pair(chunk, reading.text("question").strip(), reading.text("answer").strip(), tuple(evidence))
+def _pair(chunk: Chunk, reading: Reading, quoted: bool) -> Pair:
+    if quoted:
+        quotations = reading.all("quotation")
+        evidence = {n for n, sentence in enumerate(chunk.sentences, 1) if sentence.text in quotations}
+    else:
+        evidence = {int(number) for number in reading.all("number")}
+    question, answer = reading.text("question").strip(), reading.text("answer").strip()
+    return Pair(chunk, question, answer, tuple(sorted(evidence)))
 
 
-def _numbered(chunk: Chunk) -> dict[str, Any]:
+def _numbered(chunk: Chunk, quoted: bool) -> dict[str, Any]:
+    """The text and what a grammar admits as evidence. Sentences only where they are used: values are a call's key."""
     numbers = [str(n) for n in range(1, len(chunk.sentences) + 1)]
-    return {"text": chunk.numbered, "numbers": numbers, "source": text.describe(chunk.source)}
+    sentences = {"sentences": [sentence.text for sentence in chunk.sentences]} if quoted else {}
+    return {"text": chunk.numbered, "numbers": numbers, "source": text.describe(chunk.source), **sentences}
 
 
 def _values(pair: Pair, check: PairCheck) -> Values:

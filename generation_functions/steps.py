@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from . import checks, conversations, cuts, export, prompts, text
+from . import conversations, cuts, export, prompts, text
 from .background import Background
 from .batch import Batch
+from .checks.duplicates import RULES, duplicates
 from .config import Config
 from .errors import Paused, RunError
 from .items import Item, Items, Records, each, edited, holding, records_of
@@ -26,7 +27,7 @@ from .models import Models
 from .overlay import Overlay
 from .plans import PLANS, STEPS
 from .progress import Latest, Meter, Report
-from .prompts import SCORED, Stage
+from .prompts import QUOTED, SCORED, Stage
 from .purse import Purse
 from .records import Outcome, chunk_of, content_key
 from .shard import Shard
@@ -55,21 +56,24 @@ class Material:
     @classmethod
     def of(cls, config: Config) -> Material:
         """Raises PromptError, GrammarError or ConfigError for what cannot be used."""
-        return cls(*_prompts(config), *text.read_sources(config.path("PATH.INPUT")))
+        sources, skipped = text.read_sources(config.path("PATH.INPUT"))
+        return cls(*_prompts(config, sources), sources, skipped)
 
     def with_prompts(self, config: Config) -> Material:
-        return Material(*_prompts(config), self.sources, self.skipped)
+        return Material(*_prompts(config, self.sources), self.sources, self.skipped)
 
     def with_texts(self, config: Config) -> Material:
         sources, skipped = text.read_sources(config.path("PATH.INPUT"))
-        return replace(self, sources=sources, skipped=skipped)
+        return replace(self, works=self.works.over(sources), sources=sources, skipped=skipped)
 
 
-def _prompts(config: Config) -> tuple[Callable[[str], Stage], dict[str, Stage], Works]:
+def _prompts(
+    config: Config, sources: Sequence[Source]
+) -> tuple[Callable[[str], Stage], dict[str, Stage], Works]:
     folders = list(dict.fromkeys(config.path(name) for name in ("PATH.PROMPTS", "PATH.DEFAULT_PROMPTS")))
     load = partial(prompts.load, folders=folders, variants=variants(config))
     stages = {name: load(name) for name in prompts.STAGES}
-    return load, stages, Works(config, conversations.load_traits(folders))
+    return load, stages, Works(config, conversations.load_traits(folders), sources)
 
 
 def variants(config: Config) -> list[str]:
@@ -78,6 +82,7 @@ def variants(config: Config) -> list[str]:
         *(["filenames"] if config["SYSTEM.USE_FILENAMES"] else []),
         *(["free"] if config["SYSTEM.CONVERSATION_QUOTES"] == "free" else []),
         *([SCORED] if config["SYSTEM.VOTING"] == "probability" else []),
+        *([QUOTED] if config["SYSTEM.EVIDENCE"] == "quotation" else []),
     ]
 
 
@@ -210,9 +215,9 @@ class Steps:
 
     def _distinct(self, records: Records) -> Batch:
         def repeats() -> list[tuple[int, str]]:
-            return [(n, f"repeats: {records[of].question}") for n, of in checks.duplicates(records).items()]
+            return [(n, f"repeats: {records[of].question}") for n, of in duplicates(records).items()]
 
-        stamp = records.stamp and content_key(records.stamp, checks.RULES)
+        stamp = records.stamp and content_key(records.stamp, RULES)
         found = dict(self.store.remembered("distinct", stamp, repeats))
         return Batch("distinct", each(records, found), self.store.overlay("distinct"))
 

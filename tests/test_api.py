@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from fake_server import KEY, Body, FakeServer, Fault, from_journal, sampled
-from house import ROOT, SAMPLE, SECONDS, command, copy_of_project, datasets, journal
+from house import ROOT, SAMPLE, SECONDS, UNCHECKED, command, copy_of_project, datasets, journal
 from scripted import run, stages
 
 from generation_functions import faults
@@ -614,7 +614,8 @@ def test_a_server_without_a_list_of_models_is_as_good(fault: Fault) -> None:
 
 # The whole house
 
-SERVER = ("--set", "SYSTEM.MODE=api", "--set", f"API.API_KEY={KEY}", "--set", "API.LOGICAL_MODEL=fake-model")
+SERVED = ("SYSTEM.MODE=api", f"API.API_KEY={KEY}", "API.LOGICAL_MODEL=fake-model", *UNCHECKED)
+SERVER = tuple(word for setting in SERVED for word in ("--set", setting))
 LLAMA = ("--set", "API.GRAMMAR=llama.cpp")
 ASSISTANT = ("--set", "SYSTEM.ASSISTANT_MODE=true")
 
@@ -661,7 +662,10 @@ def test_a_configuration_of_the_lineage_runs_as_it_is(tmp_path: Path) -> None:
     lineage = (ROOT / "tests" / "data" / "lineage_config.yaml").read_bytes()
     (project / "config.yaml").write_bytes(lineage)
     (project / "raw_text_input").rename(project / "raw_txt_input")
-    more = ("--set", "SYSTEM.CHUNK_SIZE=500")  # than one chunk has to get through what the sample engine says
+    settings = ("SYSTEM.CHUNK_SIZE=500", *UNCHECKED)
+    more = tuple(
+        word for setting in settings for word in ("--set", setting)
+    )  # than one chunk has to get through what the sample engine says
     by_sample = command(project, "run", "--run", "sample", "--set", "SYSTEM.MODE=sample", *more)
     assert by_sample.returncode == 0, by_sample.stderr
     with FakeServer(from_journal(journal(project, "sample"))) as server:

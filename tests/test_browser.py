@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fake_server import KEY, Body, FakeServer, sampled
-from house import SECONDS, SETTINGS, copy_of_project, exported, journal, set_parameters
+from house import SECONDS, SETTINGS, UNCHECKED, copy_of_project, exported, journal, set_parameters
 from lab import Lab, Notebook, browser, server
 from playwright.sync_api import Browser
 
@@ -185,6 +185,7 @@ def gate(lab: Lab, notebook: Notebook, run: str) -> Iterator[Gate]:
             f"API.BASE_URL={server.url}",
             f"API.API_KEY={KEY}",
             "API.LOGICAL_MODEL=fake",
+            *UNCHECKED,
         )
         slow = (*SETTINGS[1:], *where, "API.GRAMMAR=llama.cpp", "SYSTEM.CONCURRENCY_LIMIT=2")
         set_parameters(lab.root / NOTEBOOK, RUN=run, CHANGES=list(slow))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted import (
@@ -20,7 +21,7 @@ from scripted import (
 )
 
 from generation_functions import conversations, prompts
-from generation_functions.checks import flaw_of_conversation
+from generation_functions.checks.conversations import flaw
 from generation_functions.conversations import ASSISTANT, USER, Traits, groups, load_traits
 from generation_functions.errors import Unparseable
 from generation_functions.records import Cast, Chunk, Group, Outcome, Pair
@@ -206,9 +207,12 @@ HARD = [
 ]
 
 
-def wrote(store: Store, engine: ScriptedEngine, of: Cast = CAST) -> Outcome:
-    outcome: Outcome = run(conversations.write(of, asking(store, engine), quotes="verbatim"))
+def wrote(store: Store, engine: ScriptedEngine, of: Cast = CAST, **how: Any) -> Outcome:
+    outcome: Outcome = run(conversations.write(of, asking(store, engine), **{"quotes": "verbatim", **how}))
     return outcome
+
+
+BY_CHANCE = {"borne": conversations.OF_CONTENT}  # what random letters have
 
 
 @pytest.mark.parametrize("card", ["Name: Ines\nTraits: calm", ""])
@@ -220,7 +224,7 @@ def test_whatever_a_model_writes_within_the_grammar_carries_the_pairs_word_for_w
         of = Cast(
             Group(own), "Ines" if card else ASSISTANT, "Bo" if card else USER, card, "A quay." if card else ""
         )
-        outcome = wrote(store, ScriptedEngine(sampled), of)
+        outcome = wrote(store, ScriptedEngine(sampled), of, **BY_CHANCE)
         assert (outcome.status, outcome.reason) == ("kept", "")
         turns = outcome.records[0].turns[len(outcome.records[0].turns) % 2 :]
         for one, asks, answers in zip(own, turns[::2], turns[1::2], strict=True):
@@ -230,7 +234,7 @@ def test_whatever_a_model_writes_within_the_grammar_carries_the_pairs_word_for_w
 
 def test_in_role_play_the_one_who_answers_greets_first(store: Store) -> None:
     engine = ScriptedEngine(sampled)
-    (made,) = wrote(store, engine).records
+    (made,) = wrote(store, engine, **BY_CHANCE).records
     assert engine.stages() == ["write_conversation"]
     assert [turn.speaker for turn in made.turns] == ["Ines", "Bo", "Ines", "Bo", "Ines"]
     assert CAST.card in engine.asked[0].messages[-1].content
@@ -238,7 +242,7 @@ def test_in_role_play_the_one_who_answers_greets_first(store: Store) -> None:
 
 def test_in_assistant_mode_the_user_begins(store: Store) -> None:
     engine = ScriptedEngine(sampled)
-    (made,) = wrote(store, engine, Cast(CAST.group, ASSISTANT, USER)).records
+    (made,) = wrote(store, engine, Cast(CAST.group, ASSISTANT, USER), **BY_CHANCE).records
     assert engine.stages() == ["write_assistant_conversation"]
     assert [turn.speaker for turn in made.turns] == [USER, ASSISTANT, USER, ASSISTANT]
 
@@ -291,7 +295,7 @@ def test_a_conversation_that_fails_twice_is_rejected_with_the_reason_and_kept_to
     outcome = talked_freely(store, FLAWED, FLAWED)
     assert (outcome.status, outcome.reason) == (
         "rejected",
-        "turn 3 says 1066, which neither its pair nor its text has",
+        "number: turn 3 says 1066, which neither its pair nor its text has",
     )
     assert outcome.records[0].turns[2].text == "Thing A is salted, in 1066."
 
@@ -307,7 +311,7 @@ def test_a_format_that_leaves_a_question_unanswered_is_a_flaw(store: Store) -> N
     loose = OWN_FORMAT.replace("$talk\n", '("/" asks ("/" answers)?)+\n').replace("./q/", "./q?/")
     (store.folder / "write_conversation.yaml").write_text(loose.replace("$rules", RULES))
     outcome = talked_freely(store, *["Sit down./What of A?/Thing A is salted./What of B?"] * 2)
-    assert (outcome.status, outcome.reason) == ("rejected", "turn 5 is empty")
+    assert (outcome.status, outcome.reason) == ("rejected", "answer: turn 5 is empty")
 
 
 def test_a_changed_fact_cannot_be_read_where_pairs_stand_word_for_word(store: Store) -> None:
@@ -330,4 +334,4 @@ def test_the_stages_own_examples_pass_the_checks_in_code() -> None:
                 )
                 reading = stage.compiled(values).read(example.answer)
                 made = conversations.Conversation(of, conversations._turns(of, reading))
-                assert flaw_of_conversation(made, verbatim=not variant) is None, (name, variant)
+                assert flaw(made, verbatim=not variant) is None, (name, variant)

@@ -13,7 +13,7 @@ from scripted import run, stages
 from generation_functions.api import Api
 from generation_functions.engine import Completion, Request
 from generation_functions.errors import Truncated
-from generation_functions.prompts import SCORED, VOTED
+from generation_functions.prompts import FORMS, SCORED
 from generation_functions.server import Server
 from generation_functions.traffic import Traffic
 
@@ -86,7 +86,7 @@ def test_every_stage_is_answered_in_its_grammar(address: str) -> None:
 
 @pytest.mark.parametrize("completion_mode", [True, False], ids=["completion", "chat"])
 def test_the_checks_are_weighed_by_what_the_server_tells(address: str, completion_mode: bool) -> None:
-    checks = stages(*VOTED, variants=(SCORED,)).values()
+    checks = stages(*FORMS[SCORED][0], variants=(SCORED,)).values()
     requests = [check.request(check.examples[0].values, seed=1) for check in checks]
 
     async def asked() -> list[Completion]:

@@ -11,13 +11,13 @@ from scripted import PROMPTS
 
 from generation_functions import prompts
 from generation_functions.conversations import load_traits
-from generation_functions.errors import PromptError, WorkbenchError
+from generation_functions.errors import OutputError, PromptError, WorkbenchError
 from generation_functions.grammar import Grammar
-from generation_functions.prompts import BLOCK_END, FIELDS, STAGES, Stage, names_in
+from generation_functions.prompts import BLOCK_END, FIELDS, QUOTED, STAGES, Stage, names_in
 
 RANDOM_STRINGS = 10_000  # of each stage's grammar
 NAMES = list(STAGES)
-VARIANTS = ("filenames", "free", "scored")
+VARIANTS = ("filenames", "free", "scored", "quoted")
 GOOD = {
     "system": "You judge.",
     "item": "Text: $text\nQuestion: $question\nPrice: $$5",
@@ -75,7 +75,10 @@ def test_every_worked_example_obeys_its_grammar_in_every_variant(
 def test_every_name_in_a_file_is_one_that_the_step_gives(name: str) -> None:
     for variants in ((), VARIANTS):
         required, optional = (set(names.split()) for names in STAGES[name])
-        used = prompts.load(name, [PROMPTS], variants).placeholders()
+        stage = prompts.load(name, [PROMPTS], variants)
+        if stage.form == QUOTED:
+            required = required - {"numbers"} | {"sentences"}
+        used = stage.placeholders()
         assert required <= used <= required | optional
 
 
@@ -236,6 +239,27 @@ def test_a_scored_stage_has_no_reason_and_asks_how_likely_each_answer_is(tmp_pat
 def test_a_stage_without_the_scored_form_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"check_question.yaml: has no variant scored.* SYSTEM.VOTING"):
         scored(tmp_path, filenames={"system": "You judge a book."})
+
+
+def test_a_quoted_stage_admits_nothing_but_sentences_of_the_text_as_evidence() -> None:
+    stage = prompts.load("rewrite_pair", [PROMPTS], [QUOTED])
+    values = {**stage.examples[0].values, "sentences": ['Salt keeps "meat".', "Ice\nmelts [fast]."]}
+    grammar = stage.compiled(values)
+    written = "Question: What does salt keep?\nQuotation: {}\nAnswer: It keeps meat."
+    for quoted in ('Salt keeps "meat".', 'Salt keeps "meat". ... Ice\nmelts [fast].'):
+        assert grammar.read(written.format(quoted)).all("quotation") == quoted.split(" ... ")
+    for quoted in ("Salt keeps.", "1", "Ice melts [fast].", ""):
+        with pytest.raises(OutputError):
+            grammar.read(written.format(quoted))
+
+
+def test_a_stage_without_the_quoted_form_says_what_is_missing(tmp_path: Path) -> None:
+    data = yaml.safe_load((PROMPTS / "write_pairs.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "write_pairs.yaml").write_text(yaml.safe_dump({**data, "variants": {}}), encoding="utf-8")
+    with pytest.raises(
+        PromptError, match=r"write_pairs.yaml: has no variant quoted.* SYSTEM.EVIDENCE: quotation"
+    ):
+        prompts.load("write_pairs", [tmp_path], [QUOTED])
 
 
 @pytest.mark.parametrize("rule", ["[A-Z]", '"Yes"', '"Yes" | [a-z]{1,20}'])

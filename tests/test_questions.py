@@ -1,13 +1,27 @@
 """From chunks to pairs: what is asked of the model, what is made of its answers, and what a failed vote leads to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedEngine, agreeable, asking, chunk, like_example, like_pairs, pair, run, says
+from scripted import (
+    PROMPTS,
+    ScriptedEngine,
+    agreeable,
+    asking,
+    chunk,
+    like_example,
+    like_pairs,
+    pair,
+    run,
+    says,
+)
 
-from generation_functions import questions
+from generation_functions import prompts, questions
+from generation_functions.checks import Flaw
+from generation_functions.checks.pairs import Asked, flaws
 from generation_functions.engine import Request
 from generation_functions.errors import Undecided, Unparseable
 from generation_functions.records import Outcome, Pair
@@ -28,6 +42,15 @@ def except_for(stage: str, *answers: str) -> ScriptedEngine:
     """An engine that agrees to everything, but gives one stage these answers first."""
     left = list(answers)
     return ScriptedEngine(lambda r: left.pop(0) if r.stage == stage and left else agreeable(r))
+
+
+def unlooked(pair: Pair) -> Iterable[Flaw]:
+    """Where votes are what a test is about."""
+    return ()
+
+
+def only_mentions(pair: Pair) -> Iterable[Flaw]:
+    return flaws(pair, ["mention"])
 
 
 def shown(request: Request) -> str:
@@ -146,7 +169,7 @@ def test_the_writer_sees_the_sentences_with_their_numbers(store: Store) -> None:
 
 
 def vetted(store: Store, engine: ScriptedEngine, of: Pair = GOOD, **how: Any) -> Outcome:
-    outcome: Outcome = run(questions.vet(of, asking(store, engine), **{"votes": 3, **how}))
+    outcome: Outcome = run(questions.vet(of, asking(store, engine), **{"votes": 3, "look": unlooked, **how}))
     return outcome
 
 
@@ -216,16 +239,33 @@ def test_a_pair_is_rewritten_four_times_at_most_and_then_rejected_with_the_last_
 
 def test_a_flaw_that_code_sees_costs_no_vote(store: Store) -> None:
     engine = ScriptedEngine(agreeable)
-    outcome = vetted(store, engine, pair("What does the passage say of salt?", of=SALT))
+    outcome = vetted(store, engine, pair("What does the passage say of salt?", of=SALT), look=only_mentions)
     assert engine.stages()[0] == "rewrite_pair"
-    assert "form" in shown(engine.asked[0])
-    assert 'mentions "the passage"' in shown(engine.asked[0])
+    assert "Failed the check of: mention" in shown(engine.asked[0])
+    assert "which a reader of the pair does not have" in shown(engine.asked[0])
     assert outcome.status == "kept"
 
 
+def test_all_that_code_finds_is_told_to_who_writes_anew(store: Store) -> None:
+    engine = ScriptedEngine(lambda r: REWRITTEN if r.stage == "rewrite_pair" else agreeable(r))
+    bad = pair("When, as the passage says, did a ton cost 12 pounds?", "It did in 1896.", SALT, (2,))
+    assert vetted(store, engine, bad, look=flaws).records[0].question == NEW[0]
+    assert "the passage" in shown(engine.asked[0])
+    assert "numbers: says 1896, which the sentences named as evidence do not" in shown(engine.asked[0])
+
+
+def test_a_pair_that_code_refuses_to_the_end_is_rejected_by_its_check(store: Store) -> None:
+    outcome = vetted(
+        store, ScriptedEngine([]), pair("Why?", "Because of it all |a|b|", SALT), rewrites=0, look=flaws
+    )
+    assert (outcome.status, outcome.verdicts) == ("rejected", ())
+    assert outcome.reason.startswith("detritus: has a remainder of layout")
+
+
 def test_a_pair_may_name_its_text_where_file_names_are_used(store: Store) -> None:
-    named = pair("What does the article say of salt?", of=SALT)
-    assert vetted(store, ScriptedEngine(agreeable), named, may_name_text=True).records == (named,)
+    named = pair("What does the article say of salt?", "It draws water out of meat.", SALT)
+    look = partial(flaws, asked=Asked(may_name_text=True))
+    assert vetted(store, ScriptedEngine(agreeable), named, look=look).records == (named,)
 
 
 def test_the_one_that_failed_is_no_new_pair(store: Store) -> None:
@@ -319,10 +359,35 @@ def test_a_rewording_that_still_points_at_the_text_is_rejected_without_a_vote(st
     engine = ScriptedEngine([reworded("What does the text say salt draws out of meat?")])
     outcome = stood(store, engine)
     assert outcome.status == "rejected"
-    assert outcome.reason.startswith('reworded, but it mentions "the text"')
+    assert outcome.reason.startswith("reworded, but mention: mentions ")
 
 
 def test_a_reworded_answer_with_a_list_comes_through(store: Store) -> None:
     answer = "It draws out:\n- water (most of it)\n- 2 % of the salts"
     engine = ScriptedEngine([reworded(answer=answer), says("Accurate"), says("Accurate")])
     assert stood(store, engine).records[0].answer == answer
+
+
+# Quoted evidence
+
+
+def test_a_quotation_names_the_sentences_that_it_is(store: Store) -> None:
+    text = f"Question: {NEW[0]}\nQuotation: {SALT.sentences[1].text} ... {SALT.sentences[0].text}\nAnswer: In 1869."
+    stages = {
+        name: prompts.load(name, [PROMPTS], [prompts.QUOTED]) for name in ("rewrite_pair", "check_question")
+    }
+    engine = ScriptedEngine(lambda r: text if r.stage == "rewrite_pair" else says("Relevant"))
+    ask = asking(store, engine).without_journal(store, stages)
+    flawed = pair("What does the passage say?", of=SALT)
+    made = run(
+        questions.vet(flawed, ask, votes=1, checks=questions.CHECKS[:1], look=only_mentions, quoted=True)
+    )
+    assert made.records == (Pair(SALT, NEW[0], "In 1869.", (1, 2)),)
+    assert made.records[0].evidence == (1, 2)
+
+
+def test_sentences_are_put_to_a_stage_only_where_evidence_is_quoted(store: Store) -> None:
+    engine = ScriptedEngine(agreeable)
+    run(questions.write(SALT, asking(store, engine), count=1, planned=True))
+    grammars = [request.grammar.text for request in engine.asked]
+    assert not [text for text in grammars if SALT.sentences[1].text in text]

@@ -14,6 +14,7 @@ from generation_functions import stage
 from generation_functions.engine import Completion, Request, Sample
 from generation_functions.errors import CheckFailed, EngineError, Paused, Truncated, Undecided, Unparseable
 from generation_functions.purse import Price, Purse
+from generation_functions.records import Verdict
 from generation_functions.stage import ATTEMPTS, Ask, Model
 from generation_functions.store import Origin, Store
 
@@ -443,6 +444,27 @@ def test_the_outcome_is_that_of_all_the_votes(tmp_path: Path, of: int) -> None:
     for votes in itertools.product([T, F], repeat=of):
         with Store(tmp_path / "".join("FT"[vote] for vote in votes)) as store:
             assert voted(store, list(votes), of)[0] is (sum(votes) * 2 > of)
+
+
+def test_three_votes_of_which_two_agree_four_times_in_five_cost_little_more_than_two(store: Store) -> None:
+    """Eight of nine sample answers say yes, so two agree with a probability of 0.80: 2.2 votes are expected."""
+    shipped = stages("check_accuracy")["check_accuracy"]
+    rule = 'verdict ::= "Accurate" | "Inaccurate"'
+    assert rule in shipped.grammar
+    mostly = replace(shipped, grammar=shipped.grammar.replace(rule, rule + ' | "Accurate"' * 7))
+    ask = Ask(Model("sample", sample, 16), {"check_accuracy": mostly}, store)
+
+    async def verdicts() -> list[Verdict]:
+        asked = ({**VALUES, "answer": f"Answer {n}."} for n in range(500))
+        return await asyncio.gather(*(ask.majority("check_accuracy", values, 3) for values in asked))
+
+    votes = [len(verdict.votes) for verdict in run(verdicts())]
+    assert set(votes) == {2, 3}
+    assert 2.0 <= sum(votes) / len(votes) <= 2.3
+
+
+async def sample() -> Sample:
+    return Sample()
 
 
 def test_the_votes_that_are_needed_at_the_least_are_drawn_together(store: Store) -> None:
