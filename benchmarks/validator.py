@@ -3,10 +3,10 @@
     python benchmarks/validator.py [--labelled FOLDER] [--code-only] [--each 1] [--set SECTION.KEY=VALUE ...]
 
 First code checks alone, on the whole labelled set and on the part that was held back from who wrote them: by kind of
-error, by check, repeats, conversations. Then the votes of the model that config.yaml names, on `--each` pairs of a kind
-and twelve times as many right ones: of 1, 3 and 5 votes a check, with early stop and without, without the grammar, and by
-the probability of the verdict. Votes are drawn once: of 5 the first 3 are those of 3. Tokens are those written, at the
-mean of a vote.
+error, by check, repeats, conversations. Then the votes of the model that config.yaml names, on `--each` pairs of a
+kind and RIGHT_FOR_EACH times as many right ones: of 1, 3 and 5 votes a check, with early stop and without, without the
+grammar, and by the probability of the verdict. Votes are drawn once: of 5 the first 3 are those of 3. Tokens are those
+written, at the mean of a vote.
 
 A set of one's own is a folder with files like those of benchmarks/labelled/.
 """

@@ -1,7 +1,5 @@
 """Each check of a pair, with what it refuses and with what looks like it and passes."""
 
-from collections.abc import Callable
-
 import pytest
 from scripted import chunk, pair
 
@@ -134,7 +132,7 @@ def test_marks_that_prose_has_are_no_remains(answer: str) -> None:
 @pytest.mark.parametrize(
     ("question", "answer", "reason"),
     [
-        ("How long is it?", "It is about 120,", 'the answer ends with "is about 120,"'[:16]),
+        ("How long is it?", "It is about 120,", 'the answer ends with "s about 120,"'),
         ("How long is it?", "It lasts until the", 'the answer ends with "the"'),
         ("How long is it?", "It is long (120 metres.", "the answer opens a bracket or a quotation"),
         ("How long is it?", "She said \u201cnine days.", "the answer opens a bracket or a quotation"),
@@ -194,19 +192,19 @@ def test_the_language_that_was_asked_for_counts_before_the_texts() -> None:
 @pytest.mark.parametrize(
     ("question", "shown"),
     [
-        ("What does the passage say?", "the passage say"),
+        ("What does the passage say?", "the passage"),
         ("What is it, given this TEXT?", "this text"),
         ("What does salt do in the above excerpt?", "the above excerpt"),
-        ("How long is it according to the author?", "according to the author"),
+        ("How long is it according to the author?", "the author"),
+        ("How long is it according to this account?", "according to this account"),
         ("What do the authors mean?", "the authors"),
         ("How long is the dock described above?", "described above"),
         ("Based on the given information, how long is it?", "based on the given information"),
     ],
 )
 def test_a_pair_that_points_at_its_text_is_refused(question: str, shown: str) -> None:
-    reason = reasons("mention", dock(question, "120 metres.", 2))
-    assert reason.startswith("mentions") and shown.removesuffix(" say") in reason
-    assert reason.endswith("which a reader of the pair does not have")
+    reason = f'mentions "{shown}", which a reader of the pair does not have'
+    assert reasons("mention", dock(question, "120 metres.", 2)) == reason
 
 
 @pytest.mark.parametrize(
@@ -232,6 +230,24 @@ def test_a_pair_may_name_what_stands_in_its_text() -> None:
 def test_a_pair_may_name_its_text_where_that_is_allowed() -> None:
     named = dock("What does the article say of the dock?", "It is 120 metres long.", 2)
     assert reasons("mention", named, Asked(may_name_text=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("What does this mean for ships?", "this"),
+        ("Who pays under these circumstances?", "these"),
+        ("What did the latter build?", "the latter"),
+    ],
+)
+def test_a_question_that_does_not_say_what_it_is_about_is_refused(question: str, shown: str) -> None:
+    reason = f'asks about "{shown}", and does not say what that is'
+    assert reasons("dangling", dock(question, "The dock.")) == reason
+
+
+@pytest.mark.parametrize("question", ["What does it mean to dry-dock a ship?", "Who said that it closes?"])
+def test_a_question_that_says_what_it_is_about_passes(question: str) -> None:
+    assert reasons("dangling", dock(question, "The dock.")) == ""
 
 
 @pytest.mark.parametrize(
@@ -363,7 +379,7 @@ def test_an_answer_of_the_kind_that_was_asked_for_passes(question: str, answer: 
             "says 1898, which the sentences named as evidence do not",
         ),
         (
-            "What does a day cost?",
+            "What is asked for a day?",
             "900 crowns.",
             2,
             "evidence do not, though another sentence of the text does",
@@ -383,8 +399,8 @@ def test_a_number_that_the_evidence_does_not_have_is_refused(
         ("How long is it?", "0.12 kilometres.", 2),
         ("How long do the pumps take?", "240 minutes.", 3),
         ("For how many years was it dug?", "Three.", 1),
-        ("How much do ten days cost?", "9,000 crowns.", 8),
-        ("How much water does it hold?", "Roughly 18000 m3.", 2),
+        ("How much do 23 days cost?", "20,700 crowns.", 8),
+        ("How much water does it hold?", "Roughly 18 million litres.", 2),
         ("In which decade was it dug?", "In the 1890s.", 1),
         ("Which of the two is it?", "The first one.", 3),
     ],

@@ -22,10 +22,16 @@ FIRST_YEAR, LAST_YEAR = 1000, 2199  # a bare number of four digits between them 
 Measure = tuple[str, float]  # the kind of a unit, and a value in that kind's own unit
 
 
+def _same_hour(one: Quantity, other: Quantity) -> bool:
+    """ "9:00" and "nine"."""
+    hour, _, minutes = one.literal.partition(":")
+    return minutes == "00" and hour.isdigit() and float(hour) in other.values
+
+
 def agree(one: Quantity, other: Quantity) -> bool:
     """Whether the other states what the one does: the same value in any unit, or one within its decade or century."""
     if one.literal or other.literal:
-        return one.literal == other.literal
+        return one.literal == other.literal or _same_hour(one, other) or _same_hour(other, one)
     if one.high > 0:
         is_inside = other.high > 0 and one.low <= other.low < one.high
         return is_inside or any(one.low <= value <= one.high for value in other.values)

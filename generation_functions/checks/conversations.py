@@ -158,7 +158,7 @@ _CLOSER = re.compile(
             r"\bof (?:further|more|any) (?:service|help|assistance)\b",
             r"\b(?:like|want|wish|care) to (?:know|hear|learn) (?:\w+ )?more\b",
             r"\bis there (?:more|anything more)\b|\bmore (?:that )?(?:i can|you (?:wish|want|would like))\b",
-            r"\b(?:need|want|require) (?:any )?(?:more|further|other) (?:help|assistance|information)\b|\bsimply ask\b",
+            r"\b(?:need|want|require) (?:any )?(?:more|further|other) \w+|\bsimply ask\b",
         )
     )
 )
@@ -186,7 +186,10 @@ def _leak(conversation: Conversation) -> Iterator[Flaw]:
             continue
         for sentence in sentences(conversation.cast.card):
             there = stems(sentence)
-            is_about = share_known(asked, there) >= ABOUT and share_known(key, there) >= GIVES_AWAY
-            if is_about and not strange(pair.answer, f"{sentence}\n{pair.question}"):
+            is_about = share_known(asked, there) >= ABOUT
+            gives = share_known(key, there) >= GIVES_AWAY or (
+                quantities(pair.answer) and quantities(sentence)
+            )
+            if is_about and gives and not strange(pair.answer, f"{sentence}\n{pair.question}"):
                 yield Flaw("leak", f'the card answers "{pair.question}"')
                 return

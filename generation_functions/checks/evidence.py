@@ -14,7 +14,10 @@ from ..records import Pair
 from . import Asked
 from .names import names
 from .quantities import MONTHS
-from .wording import missing, normal, stems
+from .wording import missing, normal, share_known, stems
+
+HARDLY = 0.18  # share of a pair's stems below which its evidence is about something else
+NEW = 3  # stems that its answer must have beyond the question then, none of them in the evidence
 
 
 def evidence(pair: Pair, asked: Asked) -> str | None:
@@ -24,8 +27,14 @@ def evidence(pair: Pair, asked: Asked) -> str | None:
     if asked.text_of and not _stands(pair, asked.text_of(pair.chunk.source)):
         return "the sentences named as evidence are not in the source where they were"
     said = stems(f"{pair.question} {pair.answer}")
-    if said and len(said) == len(missing(said, stems(pair.proof))) and not re.search(r"\d", pair.answer):
-        return f"the sentences named as evidence ({', '.join(map(str, pair.evidence))}) have not a word of it"
+    if re.search(r"\d", pair.answer) or not said:
+        return None
+    numbers = ", ".join(map(str, pair.evidence))
+    if len(said) == len(missing(said, stems(pair.proof))):
+        return f"the sentences named as evidence ({numbers}) have not a word of it"
+    there, new = stems(in_reach(pair)), stems(pair.answer) - stems(pair.question)
+    if share_known(said, there) < HARDLY and len(new) >= NEW and len(missing(new, there)) == len(new):
+        return f"the sentences named as evidence ({numbers}) have hardly a word of it"
     return None
 
 
@@ -46,10 +55,14 @@ _HE = re.compile(
 )
 
 
+_WHO_IS = re.compile(r"who (?:was|is|were|are) (?!the\b|it\b|that\b)")
+
+
 def in_reach(pair: Pair) -> str:
     """The evidence, and where it says "he" or "it" without another name also the sentences before it."""
     known = normal(pair.question)
     own = [name for name in names(pair.proof) if normal(name) not in known and normal(name) not in MONTHS]
-    if _HE.search(pair.proof) and not own:
+    is_asked_for = _WHO_IS.match(known) is not None  # then it is no other who can be meant by "she"
+    if _HE.search(pair.proof) and (is_asked_for or not own):
         return " ".join(sentence.text for sentence in pair.chunk.sentences[: max(pair.evidence)])
     return pair.proof

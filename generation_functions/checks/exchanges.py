@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ..records import Cast, Conversation, Pair, Turn
 from . import Flaw
@@ -30,9 +31,9 @@ KEPT_QUESTION = 0.34  # share of a question's stems that its turn must have wher
 KEPT_ANSWER = 0.4  # share of what an answer says beyond its question that the answering turn must have
 GIVEN = 0.75  # the same share from which a turn gives another pair's answer
 OWN_SUBJECT = 2  # stems that an asking turn has of its own, from which it asks about something else
-FACT = 4  # stems that neither pair, text nor cast have, from which a sentence states a fact of its own
 FOREIGN_SUBJECT = 4  # the same where its kind of question is that of the pair's or none
-HARD_KINDS = ("when", "where", "who", "why", "amount")
+FACT = 4  # stems that neither pair, text nor cast have, from which a sentence states a fact of its own
+HARD_KINDS = ("when", "where", "who", "why", "amount")  # a turn that asks for one asks for nothing else
 FEW = 3  # stems besides a number, below which the number is all that an answer says
 SHOWN = 100  # characters of a sentence that a reason shows
 
@@ -92,17 +93,19 @@ def _gives_other(own: Pair, other: Pair, said: str) -> bool:
     return len(key) >= enough and share_known(key, stems(said)) >= GIVEN
 
 
-_UNITS = frozenset(stem(word) for word in UNITS if word.isalpha() and len(word) > 3)
-
-
 def _gives(pair: Pair, said: str) -> bool:
     """Whether a turn has enough of what the answer says beyond its question."""
-    key = stems(pair.answer) - stems(pair.question)
-    if (
-        quantities(pair.answer) and len(key - _UNITS) < FEW
-    ):  # the number is the answer, and looked at by itself
+    own = _yes_or_no(pair.answer)
+    if own and own == _yes_or_no(said):
         return True
-    return share_known(key or stems(pair.answer), stems(said)) >= KEPT_ANSWER
+    key = stems(pair.answer) - stems(pair.question)
+    is_number = quantities(pair.answer) and len(key - _stems_of_units()) < FEW  # which is looked at by itself
+    return bool(is_number) or share_known(key or stems(pair.answer), stems(said)) >= KEPT_ANSWER
+
+
+@cache
+def _stems_of_units() -> frozenset[str]:
+    return frozenset(stem(word) for word in UNITS if word.isalpha() and len(word) > 3)
 
 
 # What has to be there
@@ -114,7 +117,7 @@ def _verbatim(exchange: Exchange) -> Iterator[Flaw]:
     if _bare(exchange.pair.question) not in _bare(exchange.asks.text):
         yield Flaw("question", f"turn {number} does not ask its pair's question", number)
     if _bare(exchange.pair.answer) not in _bare(exchange.answers.text):
-        changed = next(_lost_facts(exchange), None)
+        changed = next(_lost_facts(exchange, whole=False), None)
         yield changed or Flaw("answer", f"turn {number + 1} does not give its pair's answer", number + 1)
 
 
@@ -128,11 +131,9 @@ def _in_meaning(exchange: Exchange) -> Iterator[Flaw]:
     pair, number, said = exchange.pair, exchange.number + 1, exchange.answers.text
     if not _asks(pair, exchange.asks.text):
         yield Flaw("question", f"turn {exchange.number} does not ask its pair's question", exchange.number)
-    lost = _lost_names(pair, said)
-    if lost and (
-        unknown_names(said, f"{pair.question} {pair.answer} {exchange.asks.text}")
-        or _gives_rest(pair, lost, said)
-    ):
+    lost = _lost_names(pair, said) or unknown_names(pair.answer, said, pair.question)
+    has_others = lost and unknown_names(said, pair.question, pair.answer, exchange.asks.text)
+    if has_others or (lost and _gives_rest(pair, lost, said)):
         yield Flaw("name", f"turn {number} loses {lost[0]}", number)
     if not _gives(pair, said):
         yield Flaw("answer", f"turn {number} does not give its pair's answer", number)
@@ -161,22 +162,18 @@ def _asks(pair: Pair, said: str) -> bool:
         return False
     if kind == "amount" and quantities(pair.answer):
         return True
-    if (
-        wanted != kind
-        and kind in HARD_KINDS
-        and (shared < KEPT_QUESTION or (not wanted and own >= OWN_SUBJECT))
-    ):
-        return bool(not wanted and own < OWN_SUBJECT)
+    if wanted != kind and kind in HARD_KINDS:
+        return shared >= KEPT_QUESTION if wanted else own < OWN_SUBJECT
     return own < FOREIGN_SUBJECT or shared >= KEPT_QUESTION or wanted == kind != ""
 
 
-def _lost_facts(exchange: Exchange) -> Iterator[Flaw]:
+def _lost_facts(exchange: Exchange, whole: bool = True) -> Iterator[Flaw]:
     """Numbers and names of the pair's answer that its turns do not have."""
     answer, number = exchange.pair.answer, exchange.number + 1
     here = f"{exchange.asks.text}\n{exchange.answers.text}"
     if lost := strange(answer, here):
         yield Flaw("number", f"turn {number} loses {lost[0]}", number)
-    if lost := _lost_names(exchange.pair, here):
+    if lost := _lost_names(exchange.pair, here) if whole else unknown_names(answer, here):
         yield Flaw("name", f"turn {number} loses {lost[0]}", number)
 
 
@@ -186,23 +183,33 @@ def _lost_names(pair: Pair, here: str) -> list[str]:
     return [name for name in found if is_unknown(name, here, pair.question)]
 
 
+_ONLY = re.compile(r"\b(?:only|alone|solely|nothing but)\b", re.IGNORECASE)
 _NOT_YET = re.compile(r"\bnot (?:until|before|till)\b|\bno (?:later|earlier|sooner)\b", re.IGNORECASE)
 _YES = (
-    r"yes|yeah|yep|aye|indeed|certainly|of course|absolutely|(?:i'm |i am )?afraid so|it does|it is|they do"
+    r"yes|yeah|yep|aye|indeed|certainly|of course|absolutely|(?:i'm |i am )?afraid so|"
+    r"(?:it does|it is|they do)(?! not\b)"
 )
 _NO = r"no|nope|nay|not at all|(?:i'm |i am )?afraid not|never"
-_BEGINS_YES_OR_NO = re.compile(rf"\W*(?:\w+[,!] )?(?:(?P<yes>{_YES})|(?P<no>{_NO}))\b")
-_DIRECTIONS = re.compile(r"\*[^*]*\*|\[[^\]]*\]|\([^)]*\)")  # what a speaker does while speaking
+_BEGINS_YES_OR_NO = re.compile(rf"\W*(?:\w+[,!] )??(?:(?P<yes>{_YES})|(?P<no>{_NO}))\b")
+_DIRECTIONS = re.compile(r"\*[^*]*\*|\[[^\[\]]*\]|\([^()]*\)")  # what a speaker does while speaking
+
+
+def _yes_or_no(text: str) -> str:
+    """With which of them a text begins; "" for neither."""
+    found = _BEGINS_YES_OR_NO.match(normal(text))
+    return str(found.lastgroup) if found else ""
 
 
 def _is_contrary(pair: Pair, said: str) -> bool:
     said = _DIRECTIONS.sub(" ", said)
-    own, theirs = (_BEGINS_YES_OR_NO.match(normal(text)) for text in (pair.answer, said))
+    own, theirs = _yes_or_no(pair.answer), _yes_or_no(said)
     if own and theirs:
-        return own.lastgroup != theirs.lastgroup
+        return own != theirs
     if not has_negative(f"{pair.answer} {said}") and are_contrary(sides(pair.answer), sides(said)):
         return True
     if own or denies(pair.answer) or denies(pair.question) or _NOT_YET.search(said):
+        return False
+    if _ONLY.search(pair.answer):  # "the bud, and not a scrap besides"
         return False
     key = stems(pair.answer) - stems(pair.question)
     of_answer = (part for part in sentences(said) if stems(part) - missing(stems(part), key))
@@ -229,9 +236,11 @@ def _own_facts(exchange: Exchange, cast: Cast) -> Iterator[Flaw]:
             yield Flaw(check, reason, number)
 
 
+_WITH_CAPITAL = r"[A-Z][\w\u2019'-]*"
 # "How much, Doctor?", "Three things, Miss Skylark:", "Duncan, tell me."
 _VOCATIVE = re.compile(
-    r",\s+(?:[A-Z][\w\u2019'-]*\.?\s*){1,3}(?=[.!?:,]|$)|(?:^|(?<=[.!?] ))(?:[A-Z][\w\u2019'-]*\s*){1,2},"
+    rf",\s+{_WITH_CAPITAL}\.?(?:\s+{_WITH_CAPITAL}\.?){{0,2}}\s*(?=[.!?:,]|$)"
+    rf"|(?:^|(?<=[.!?] )){_WITH_CAPITAL}(?:\s+{_WITH_CAPITAL})?\s*,"
     r"|\b(?:Miss|Mr|Mrs|Ms|Dr|Master|Captain|Professor|Sister|Brother|Uncle|Aunt|Auntie)\.? [A-Z]\w+"
 )
 _SPEAKERS_OWN = re.compile(

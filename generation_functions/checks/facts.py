@@ -13,7 +13,7 @@ import re
 from ..records import Pair
 from . import Asked
 from .evidence import in_reach
-from .known_numbers import states_kind, strange
+from .known_numbers import states_kind, strange, unstated
 from .names import codes, full_names, is_unknown, unknown_names
 from .wording import normal
 
@@ -45,15 +45,15 @@ def numbers(pair: Pair, asked: Asked) -> str | None:
 
 def _supposes(pair: Pair) -> bool:
     """Whether the question brings a quantity of its own, for which an answer has to be worked out."""
-    return any(not found.isdigit() for found in strange(pair.question, pair.chunk.text))
+    return any(not found.isdigit() for found in unstated(pair.question, pair.chunk.text))
 
 
 def named(pair: Pair, asked: Asked) -> str | None:
     """Names and terms like `fsync()`, H2O or NATO must be in the text, those of the answer in the evidence."""
-    source = pair.chunk.source if asked.may_name_text else ""
-    if found := unknown_names(pair.answer, pair.chunk.text, source, pair.question):
+    given = (pair.question, pair.chunk.source) if asked.may_name_text else (pair.question,)
+    if found := unknown_names(pair.answer, pair.chunk.text, *given):
         return f"says {found[0]}, which the text does not have"
-    reach = in_reach(pair), pair.question
+    reach = in_reach(pair), *given
     for name in full_names(pair.answer, pair.chunk.text):
         if is_unknown(name, *reach) and not _says_of_what_kind(name, pair.answer):
             return f"says {name}, which the sentences named as evidence do not"

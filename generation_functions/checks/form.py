@@ -98,7 +98,7 @@ def _cut_off(answer: str, pair: Pair) -> str | None:
     is_sentence = not before and len(WORD.findall(last)) >= LONG_ENOUGH
     if is_sentence and not is_closed and not re.search(r"[\"'\u201d\u2019)]$", last):
         return "the answer ends without a full stop"
-    is_name = not last[-len(end) - 1 :].strip(".!?")[:1].islower()
+    is_name = not last[-len(end) - 1 :].strip(" .!?")[:1].islower()
     if not is_name and (whole := _cut_word(end, pair)):
         return f'the answer ends with "{end}", a piece of "{whole}"'
     return None

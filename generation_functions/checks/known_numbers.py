@@ -26,14 +26,26 @@ def strange(said: str, known: str, unit: str = "") -> list[str]:
 
     `unit` is what a bare number is of, where it was asked "how many seconds".
     """
-    there = _distinct(known)
+    there = _with_parts(known)
     own = UNITS.get(singular(unit), ())
-    told = [_forms(quantity, own) for quantity in _distinct(said)[:MOST] if not _says_little(quantity)]
+    told = [_forms(quantity, own) for quantity in _distinct(said)[:MOST] if not quantity.says_little]
     found = [forms for forms in told if not _any_agree(forms, there) or _has_other_unit(forms[0], there)]
     if found:
         derived = (*_worked_out(known), *_included(known, said))
         found = [forms for forms in found if not any(_follows(form, d) for form in forms for d in derived)]
     return [forms[0].text for forms in found] + _strange_months(said, known)
+
+
+def unstated(said: str, known: str) -> list[str]:
+    """The quantities of the one text that the other does not state, whatever follows from it."""
+    there = _with_parts(known)
+    told = (quantity for quantity in _distinct(said)[:MOST] if not quantity.says_little)
+    return [quantity.text for quantity in told if not _any_agree([quantity], there)]
+
+
+def _with_parts(text: str) -> list[Quantity]:
+    """Also the 2 hours of "2 hours and 30 minutes"."""
+    return [part for quantity in _distinct(text) for part in (quantity, *quantity.parts)]
 
 
 def _distinct(text: str) -> list[Quantity]:
@@ -51,11 +63,6 @@ def _kinds(quantity: Quantity) -> set[str]:
     if not quantity.units and any(0 < value < 1 for value in quantity.values):
         return {"share"}
     return {kind for kind, _ in quantity.units} or {""}
-
-
-def _says_little(quantity: Quantity) -> bool:
-    """ "one" and "a day" are seldom meant as numbers."""
-    return quantity.values in ((0.0,), (1.0,)) and not any(map(str.isdigit, quantity.text))
 
 
 def _forms(quantity: Quantity, own: tuple[Unit, ...]) -> list[Quantity]:

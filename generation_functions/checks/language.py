@@ -14,6 +14,7 @@ from typing import Any
 
 ENOUGH = 0.5  # probability from which a language is taken as found
 HARDLY = 0.05  # below it the language asked for is ruled out
+ENGLISHES = ("pcm", "sco", "jam")  # "September and October." may be taken for any of them
 READ = 2000  # characters of a text that are looked at
 
 
@@ -24,11 +25,17 @@ def of(text: str) -> str:
     return str(found) if share >= ENOUGH else ""
 
 
+@lru_cache(maxsize=4096)
 def clearly_other(text: str, wanted: str) -> str | None:
     """The language of a text that is not the one wanted, where there is no doubt."""
     ranked = _identifier().rank(text[:READ])
     found, share = ranked[0]
-    if found == wanted or share < ENOUGH or dict(ranked).get(wanted, 0) > HARDLY:
+    if (
+        found == wanted
+        or (wanted == "en" and found in ENGLISHES)
+        or share < ENOUGH
+        or dict(ranked).get(wanted, 0) > HARDLY
+    ):
         return None
     return str(found)
 

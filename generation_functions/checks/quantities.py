@@ -46,7 +46,8 @@ class Quantity:
     """A number as its text has it.
 
     `values` are its readings, as "a third" may be a part or a place; those from `low` to `high` are what a decade or a
-    century takes in. `units` are empty for a bare number, `noun` is what is counted then. A `literal` has no value.
+    century takes in. `units` are empty for a bare number, `noun` is what is counted then; `parts` are those of "2 hours
+    and 30 minutes". A `literal` has no value.
     """
 
     text: str
@@ -57,6 +58,12 @@ class Quantity:
     low: float = 0
     high: float = -1
     literal: str = ""
+    parts: tuple[Quantity, ...] = ()
+
+    @property
+    def says_little(self) -> bool:
+        """ "one" and "a day" are seldom meant as numbers."""
+        return self.values in ((0.0,), (1.0,)) and not any(map(str.isdigit, self.text))
 
 
 class _Found(NamedTuple):
@@ -72,8 +79,8 @@ def quantities(text: str) -> tuple[Quantity, ...]:
     """Those that a text states, in its order."""
     text = _LIST_NUMBER.sub(lambda found: " " * len(found[0]), text)
     tokens = tokens_of(_CLOCK.sub(_as_clock, text))
-    found = _with_units_after(tokens, [*_found(tokens)])
-    return tuple(each.quantity for each in _with_units_before(tokens, found))
+    found = [*_with_units_before(tokens, _with_units_after(tokens, [*_found(tokens)]))]
+    return tuple(each.quantity for each in _compound(tokens, found))
 
 
 def _as_clock(found: re.Match[str]) -> str:
@@ -263,9 +270,51 @@ def _with_units_before(tokens: Tokens, found: Sequence[_Found]) -> Iterator[_Fou
     yield from found[:1]
     for before, each in pairwise(found):
         is_bare = not each.quantity.units and not each.quantity.noun and len(each.quantity.values) == 1
-        if is_bare and before.quantity.units and _joined(tokens, before, each, JOINTS | ROUGHLY, 3):
+        is_more = tokens.word(each.start - 1) == "another"  # "5 minutes, then another 45"
+        is_next = is_more or _joined(tokens, before, each, JOINTS | ROUGHLY, 3)
+        if is_bare and before.quantity.units and is_next:
             each = each._replace(quantity=replace(each.quantity, units=before.quantity.units))
         yield each
+
+
+def _compound(tokens: Tokens, found: Sequence[_Found]) -> Iterator[_Found]:
+    """ "2 hours and 30 minutes", "5 feet 4 inches": one quantity, of which they are the parts."""
+    whole: _Found | None = None
+    for each in found:
+        if whole and _goes_on(tokens, whole, each):
+            (_, large), (_, small) = whole.quantity.units[0], each.quantity.units[0]
+            value = whole.quantity.values[0] + each.quantity.values[0] * small / large
+            parts = (*(whole.quantity.parts or (whole.quantity,)), each.quantity)
+            text = f"{whole.quantity.text} {each.quantity.text}"
+            whole = whole._replace(
+                end=each.end, quantity=replace(whole.quantity, text=text, values=(value,), parts=parts)
+            )
+            continue
+        if whole:
+            yield whole
+        whole = each
+    if whole:
+        yield whole
+
+
+def _goes_on(tokens: Tokens, one: _Found, other: _Found) -> bool:
+    """Whether the other adds a smaller unit of the same kind."""
+    units, others = one.quantity.units, other.quantity.units
+    if (
+        len(units) != 1
+        or len(others) != 1
+        or len(one.quantity.values) != 1
+        or len(other.quantity.values) != 1
+    ):
+        return False
+    smaller = (one.quantity.parts or (one.quantity,))[-1].units[0]
+    is_part = smaller[0] == others[0][0] and others[0][1] < smaller[1] and "/" not in smaller[0]
+    between = [token.text.lower() for token in tokens.all[one.end : other.start]]
+    return (
+        is_part
+        and smaller[0] in ("time", "length", "mass", "sterling")
+        and between in ([], ["and"], [","], [",", "and"])
+    )
 
 
 def _joined(tokens: Tokens, one: _Found, other: _Found, joints: frozenset[str], most: int) -> bool:

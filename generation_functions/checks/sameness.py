@@ -32,6 +32,7 @@ SHORT = 3  # stems of an answer below which it may come twice by accident
 ALIKE_ENOUGH = 0.4  # share of common stems that questions must have then
 ALIKE_PAIRS = 0.25  # share of common stems that two whole pairs need where both have words of their own
 ELSEWHERE = 0.6  # share of common stems that questions of two chunks need
+APART = {"who", "when"}, {"who", "where"}  # one question may well ask for when and where
 NUMBERS = 40  # of a text that are held against those of another
 
 _NEGATIVE = re.compile(r"\b(?:not|never|no|without|\w+n't)\b")
@@ -102,8 +103,7 @@ def _said(question: str, answer: str) -> _Said:
 
 
 def _numbers(text: str) -> tuple[Quantity, ...]:
-    """ "one" and "a day" are seldom meant as numbers."""
-    told = (quantity for quantity in dict.fromkeys(quantities(text)) if quantity.values != (1.0,))
+    told = (quantity for quantity in dict.fromkeys(quantities(text)) if not quantity.says_little)
     return tuple(islice(told, NUMBERS))
 
 
@@ -123,6 +123,8 @@ def _differ(one: _Said, two: _Said) -> bool:
         there = (*two.asked_numbers, *two.answered_numbers)
         if not all(_some_agree((number,), there) for number in one.asked_numbers):
             return True
+    if {one.kind, two.kind} in APART:
+        return True
     if (one.places and two.places and one.places != two.places) or are_contrary(one.sides, two.sides):
         return True
     return bool(missing(one.names, {*two.words, *two.all}) and missing(two.names, {*one.words, *one.all}))

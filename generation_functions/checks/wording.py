@@ -143,6 +143,16 @@ PEOPLES = {
         "athenian": "athens",
         "venetian": "venice",
         "parisian": "paris",
+        "neapolitan": "naples",
+        "genoese": "genoa",
+        "muscovite": "moscow",
+        "mancunian": "manchester",
+        "siamese": "siam thailand",
+        "filipino": "philippines",
+        "turk": "turkey ottoman",
+        "ottoman": "turkey",
+        "persian": "persia iran",
+        "soviet": "ussr russia",
     }.items()
 }
 
