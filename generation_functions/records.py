@@ -265,7 +265,7 @@ class Outcome:
         """The verdicts on the last wording: one that fails ends a wording, and the next begins with all checks anew."""
         ends = [place for place, verdict in enumerate(self.verdicts, 1) if not verdict.passed]
         if ends and ends[-1] == len(self.verdicts) and self.reason.endswith(self.verdicts[-1].reason):
-            ends.pop()  # the last wording is the one that failed
+            ends.pop()  # the last wording is the one that failed; else code refused a later one, or none came
         return self.verdicts[ends[-1] if ends else 0 :]
 
 

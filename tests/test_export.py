@@ -88,7 +88,7 @@ def test_conversations_alternate_from_human_to_gpt_after_one_system_message(
     mode, run = exported
     for file in (run / "export").glob("simplified_data*.jsonl"):
         for row in rows(file):
-            assert set(row) == {"conversations"}
+            assert set(row) == {"conversations", "metadata"}
             assert all(set(turn) == {"from", "value"} for turn in row["conversations"])
             system, *roles = [turn["from"] for turn in row["conversations"]]
             greeting = roles[: len(roles) % 2]
@@ -101,10 +101,31 @@ def test_messages_say_the_same_in_the_roles_of_openai(exported: tuple[str, Path]
     _, run = exported
     roles = {"system": "system", "human": "user", "gpt": "assistant"}
     said = [
-        {"messages": [{"role": roles[t["from"]], "content": t["value"]} for t in row["conversations"]]}
+        {
+            "messages": [{"role": roles[t["from"]], "content": t["value"]} for t in row["conversations"]],
+            "metadata": row["metadata"],
+        }
         for row in rows(run / "export" / "simplified_data.jsonl")
     ]
     assert rows(run / "export" / "openai_messages.jsonl") == said
+
+
+def test_every_row_proves_its_answers_by_quotations_at_their_offsets(exported: tuple[str, Path]) -> None:
+    """The same in every format; pretraining.jsonl holds the sources themselves."""
+    _, run = exported
+    proven = 0
+    for file in (run / "export").glob("*.jsonl"):
+        if file.name in ("pretraining.jsonl", "master_list.jsonl", *OF_CALLS) or "failed" in file.name:
+            continue
+        for row in rows(file):
+            said = row["metadata"]
+            source = TEXTS[said["source"]]
+            assert said["evidence"], file
+            for proof in said["evidence"]:
+                assert said["start"] <= proof["start"] < proof["end"] <= said["end"]
+                assert source[proof["start"] : proof["end"]] == proof["quotation"]
+                proven += 1
+    assert proven > 0
 
 
 def test_no_row_has_an_empty_value_or_a_name_left_unfilled(exported: tuple[str, Path]) -> None:

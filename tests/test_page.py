@@ -140,7 +140,10 @@ def _full_of(text: str) -> Run:
     batches = [
         Batch("chunks", [Item(of, Outcome("kept", (of,)))], notes=(field["note"],)),
         Batch("judge", [Item(of, Outcome("rejected", (of,), field["reason"]))]),
-        Batch("vet", [Item(one, Outcome("rejected", (one,), field["reason"], (verdict,)))]),
+        Batch(
+            "vet",
+            [Item(one, Outcome("rejected", (one,), f"{field['reason']}: {verdict.reason}", (verdict,)))],
+        ),
         Batch("standalone", failed),
         Batch("distinct", [Item(one, Outcome("kept", (one,)))]),
         Batch("converse", [Item(said.cast, Outcome("kept", (said,)))]),
@@ -290,7 +293,7 @@ def test_votes_are_unanimous_split_or_undecided() -> None:
     items = [
         vetted("kept", "", True, True),
         vetted("kept", "", True, False, True),
-        vetted("rejected", "accuracy: no", False, False),
+        vetted("rejected", "accuracy: It says so.", False, False),
         vetted("failed", "Undecided: check_accuracy: 1 of 3 votes could be used (Truncated: long)"),
     ]
     found = read(run_of([], [], Batch("vet", items)))

@@ -259,7 +259,8 @@ def test_a_pair_that_code_refuses_to_the_end_is_rejected_by_its_check(store: Sto
         store, ScriptedEngine([]), pair("Why?", "Because of it all |a|b|", SALT), rewrites=0, look=flaws
     )
     assert (outcome.status, outcome.verdicts) == ("rejected", ())
-    assert outcome.reason.startswith("detritus: has a remainder of layout")
+    assert outcome.reason.startswith("evidence: the sentences named as evidence (1) have not a word of it; ")
+    assert "detritus: has a remainder of layout" in outcome.reason
 
 
 def test_a_pair_may_name_its_text_where_file_names_are_used(store: Store) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from house import UNCHECKED
 from scripted import (
     PROMPTS,
     ROOT,
@@ -22,7 +23,7 @@ from scripted import (
     says,
 )
 
-from generation_functions import STEPS, Workbench, checks
+from generation_functions import STEPS, Workbench, steps
 from generation_functions.background import Background
 from generation_functions.engine import Completion, Request
 from generation_functions.errors import ConfigError, EngineError, Paused, PromptError, RunError
@@ -576,10 +577,10 @@ def test_duplicates_are_looked_for_once_and_again_under_another_rule(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = []
-    own = checks.duplicates
-    monkeypatch.setattr(checks, "duplicates", lambda pairs: looked.append(1) or own(pairs))
-    for rules, times in ((checks.RULES, 0), (checks.RULES + 1, 1)):
-        monkeypatch.setattr(checks, "RULES", rules)
+    own = steps.duplicates
+    monkeypatch.setattr(steps, "duplicates", lambda pairs: looked.append(1) or own(pairs))
+    for rules, times in ((steps.RULES, 0), (steps.RULES + 1, 1)):
+        monkeypatch.setattr(steps, "RULES", rules)
         with finished.open() as wb:
             wb.distinct()
         assert len(looked) == times
@@ -592,6 +593,7 @@ SERVED = (
     "API.BASE_URL=http://127.0.0.1:9/v1",
     "API.LOGICAL_MODEL=m",
     "API.PROMPT_PRICE=1000",
+    *UNCHECKED,
 )
 
 
