@@ -149,7 +149,10 @@ def print_talks(cases: Iterable[Talk]) -> None:
 
 
 def share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.0f}%" if whole else "-"
+    if not whole:
+        return "-"
+    share = 100 * part / whole
+    return f"{share:.1f}%" if 0 < share < 10 else f"{share:.0f}%"
 
 
 # Votes

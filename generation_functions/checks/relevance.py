@@ -19,6 +19,9 @@ from .quantities import MONTHS, quantities
 from .wording import ONES, TENS, WORD, missing, normal, stem, stems
 
 FOREIGN = 8  # stems that an answer has beyond its question's, from which one at least must be in the text
+FEW_NEW = (
+    0.35  # share of an answer's stems, from which on those beyond the question's are taken for an answer
+)
 FEW = 2  # words of an answer that is one thing's name
 
 _WHEN = re.compile(
@@ -142,6 +145,15 @@ def repetition(pair: Pair, asked: Asked) -> str | None:
         return "the question compares a thing with itself"
     told = stems(pair.answer)
     asked_numbers, told_numbers = ({q.values for q in quantities(t)} for t in (pair.question, pair.answer))
-    if told and not missing(told, stems(pair.question)) - _EMPTY and told_numbers <= asked_numbers:
+    if not told or not told_numbers <= asked_numbers:
+        return None
+    new = missing(told, stems(pair.question)) - _EMPTY
+    if not new or (len(new) <= len(told) * FEW_NEW and _is_of_nothing_proven(pair, new)):
         return "the answer says no more than the question"
     return None
+
+
+def _is_of_nothing_proven(pair: Pair, new: set[str]) -> bool:
+    """Whether what the answer adds are other words for what was asked, as the evidence has none of them."""
+    asks_amount = _WHEN.match(normal(pair.question)) or _HOW_MANY.search(normal(pair.question))
+    return not asks_amount and len(missing(new, stems(in_reach(pair)))) == len(new)
