@@ -75,6 +75,29 @@ def test_one_offer_of_more_help_passes() -> None:
     assert shown(said(ASK, TELL, WHEN.question, f"{WHEN.answer} Anything else?")) == ""
 
 
+@pytest.mark.parametrize(
+    "remark", ["That is true.", "Is that not true?", "It is not right to ask so much.", "No!"]
+)
+def test_a_remark_that_denies_nothing_that_was_said_passes(remark: str) -> None:
+    assert shown(said(ASK, TELL, f"{remark} {WHEN.question}", WHEN.answer)) == ""
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "That was not true.",
+        "No, that's quite wrong.",
+        "But it isn't so.",
+        "You are mistaken.",
+        "This can't be right.",
+    ],
+)
+@pytest.mark.parametrize("verbatim", [True, False])
+def test_a_remark_that_denies_what_was_said_is_found(remark: str, verbatim: bool) -> None:
+    denied = said(ASK, TELL, f"{remark} {WHEN.question}", WHEN.answer)
+    assert shown(denied, verbatim) == f'extra: turn 3 denies what was said: "{remark}"'
+
+
 @pytest.mark.parametrize("remark", ["Good.", "Well, well.", "Yes!"])
 def test_a_short_remark_may_come_again(remark: str) -> None:
     assert shown(said(ASK, f"{remark} {TELL}", WHEN.question, f"{remark} {WHEN.answer}")) == ""

@@ -225,6 +225,9 @@ def _own_facts(exchange: Exchange, cast: Cast) -> Iterator[Flaw]:
     about = f"{cast.card}\n{cast.scenario}\n{cast.asker}\n{cast.answerer}"
     known = f"{pair.question}\n{pair.answer}\n{pair.chunk.text}\n{about}"
     for number, text in enumerate((exchange.asks.text, exchange.answers.text), exchange.number):
+        denials = [part for part in sentences(text) if _DENIES.match(normal(part)) and part not in known]
+        if denials:
+            yield Flaw("extra", f'turn {number} denies what was said: "{denials[0][:SHOWN]}"', number)
         for statement in filter(_states, sentences(text)):
             carries_answer = key and share_known(key, stems(statement)) >= KEPT_ANSWER
             if not carries_answer and len(missing(stems(statement), stems(known))) >= FACT:
@@ -242,6 +245,13 @@ _VOCATIVE = re.compile(
     rf",\s+{_WITH_CAPITAL}\.?(?:\s+{_WITH_CAPITAL}\.?){{0,2}}\s*(?=[.!?:,]|$)"
     rf"|(?:^|(?<=[.!?] )){_WITH_CAPITAL}(?:\s+{_WITH_CAPITAL})?\s*,"
     r"|\b(?:Miss|Mr|Mrs|Ms|Dr|Master|Captain|Professor|Sister|Brother|Uncle|Aunt|Auntie)\.? [A-Z]\w+"
+)
+# "No, that is quite wrong": of what the other said before.
+_DENIES = re.compile(
+    r"(?:(?:no|but|well|oh|sorry)\b,? )*"
+    r"(?:(?:that|this|it)(?:(?:'s| is| was) not| isn't| wasn't| cannot be| can't be) (?:\w+ )?(?:true|right|correct|so)"
+    r"|(?:(?:that|this|it)(?:'s| is| was)|you(?:'re| are)) (?:\w+ )?"
+    r"(?:wrong|untrue|false|incorrect|mistaken|a mistake|a lie|nonsense))(?: at all)?[.!]*$"
 )
 _SPEAKERS_OWN = re.compile(
     r"\b(?:i|me|my|mine|we|us|our|you|your|yours|let's|[a-z]+'(?:m|ll|ve|d))\b|(?<!\W)[^\w?!]*[?!]\W*$|\*"
