@@ -395,6 +395,7 @@ def test_an_answer_of_the_kind_that_was_asked_for_passes(question: str, answer: 
             "evidence do not, though another sentence of the text does",
         ),
         ("Who dug the dock in 1871?", "340 men.", 1, "asks about 1871, which the text does not have"),
+        ("What is the difference between the paints?", "1.073.", 5, "says 1.073, which the sentences named"),
     ],
 )
 def test_a_number_that_the_evidence_does_not_have_is_refused(

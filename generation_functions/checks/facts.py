@@ -15,6 +15,7 @@ from . import Asked
 from .evidence import in_reach
 from .known_numbers import states_kind, strange, unstated
 from .names import codes, full_names, is_unknown, unknown_names
+from .quantities import quantities
 from .wording import normal
 
 # Questions that an answer is worked out for.
@@ -34,7 +35,10 @@ def numbers(pair: Pair, asked: Asked) -> str | None:
         return None
     unit = _HOW_MANY_OF.search(pair.question)
     if found := strange(pair.answer, f"{pair.proof}\n{pair.question}", unit[1] if unit else ""):
-        if _WORKED_OUT.search(pair.question) and not states_kind(pair.answer, pair.proof):
+        has_what_for = quantities(pair.proof) or not re.search(
+            r"\d", found[0]
+        )  # things are counted: "three in all"
+        if has_what_for and _WORKED_OUT.search(pair.question) and not states_kind(pair.answer, pair.proof):
             return None
         elsewhere = "" if strange(found[0], pair.chunk.text) else ", though another sentence of the text does"
         return f"says {found[0]}, which the sentences named as evidence do not{elsewhere}"
