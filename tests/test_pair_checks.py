@@ -293,7 +293,7 @@ def test_sections_of_laws_may_be_asked_about_where_the_text_has_them() -> None:
         ("Why is a dry dock called dry?", "Because it is called a dry dock."),
         (
             "Why did the dry dock at Lysvik have an engineer?",
-            "The dry dock at Lysvik needed one to engineer it.",
+            "The Lysvik dry dock needed an engineer to engineer.",
         ),
         (
             "What did the engineer of the dock do at Lysvik?",
