@@ -14,6 +14,7 @@ from ..records import Pair
 from . import Asked
 from .evidence import in_reach
 from .known_numbers import states_kind, strange, unstated
+from .marks import turned_round
 from .names import codes, full_names, is_unknown, unknown_names
 from .quantities import quantities
 from .wording import normal
@@ -33,6 +34,8 @@ def numbers(pair: Pair, asked: Asked) -> str | None:
     """Numbers, dates and units of the answer must be in the evidence, those of the question in the text."""
     if _supposes(pair):
         return None
+    if turned := turned_round(pair.answer, pair.proof):
+        return f"says {turned[0]}, where the sentences named as evidence say {turned[1]}"
     unit = _HOW_MANY_OF.search(pair.question)
     if found := strange(pair.answer, f"{pair.proof}\n{pair.question}", unit[1] if unit else ""):
         has_what_for = quantities(pair.proof) or not re.search(
