@@ -53,7 +53,7 @@ def pairs(folder: Path = FOLDER) -> Iterator[Case]:
     for file in sorted(folder.glob("pairs*.yaml")):
         for passage in _load(file):
             chunk = chunk_of(passage["source"], passage["sentences"], passage.get("paragraphs", ()))
-            for case in [*passage["gold"], *passage["planted"]]:
+            for case in [*passage.get("gold", ()), *passage.get("planted", ())]:
                 yield Case(case.get("kind", ""), _pair(chunk, case))
 
 
@@ -97,4 +97,4 @@ def _pair(chunk: Chunk, case: dict[str, Any]) -> Pair:
 
 
 def _load(file: Path) -> Any:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or []

@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "config.yaml")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="SECTION.KEY=VALUE")
     chosen = parser.parse_args()
+    if not [*chosen.labelled.glob("*.yaml")]:
+        parser.error(f"{chosen.labelled} is no folder with a labelled set; see benchmarks/labelled/")
     held_back = chosen.labelled / "held_back"
     for name, folder in {"the set": chosen.labelled, "held back": held_back}.items():
         if folder.is_dir():
@@ -70,8 +72,8 @@ def main() -> None:
 
 
 def code_checks(folder: Path) -> None:
-    if (folder / "pairs.yaml").is_file():
-        cases = list(labelled.pairs(folder))
+    if cases := list(labelled.pairs(folder)):
+        list(flaws(cases[0].pair))  # what is read once
         began = time.perf_counter()
         found = [[flaw.check for flaw in flaws(case.pair)] for case in cases]
         seconds = time.perf_counter() - began

@@ -529,3 +529,69 @@ def test_an_answer_that_claims_more_is_refused(answer: str, evidence: int, reaso
 )
 def test_an_answer_that_claims_as_much_passes(question: str, answer: str, evidence: int) -> None:
     assert reasons("overclaim", dock(question, answer, evidence)) == ""
+
+
+# What users' texts have
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "sentence"),
+    [
+        ("When does the ferry stop?", "At 21:00.", "The ferry stops at 9 p.m."),
+        ("When does the ferry stop?", "At 9:15 p.m.", "The ferry stops at 21:15."),
+        ("When does the ferry stop?", "At 9.", "The ferry stops at 9 p.m."),
+        ("During which hours is it open?", "From 06:00 to 14:00.", "It is open between 6 a.m. and 2 p.m."),
+        (
+            "Which legions were lost?",
+            "The 17th, 18th and 19th.",
+            "Varus lost the legions XVII, XVIII and XIX.",
+        ),
+        (
+            "What share of its flights did Finnair cancel?",
+            "Roughly 42 per cent, 27 out of 64.",
+            "Finnair cancelled 27 of its 64 departures.",
+        ),
+        (
+            "How is `run` called?",
+            "Like this:\n\n```python\nrun()\n```\n",
+            "Call `run` with `run()` in Python.",
+        ),
+    ],
+)
+def test_the_same_in_another_notation_passes(question: str, answer: str, sentence: str) -> None:
+    assert [*flaws(pair(question, answer, chunk(sentence)))] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "sentence", "check"),
+    [
+        ("When did they begin?", "At 18:00.", "They began at 6 a.m.", "numbers"),
+        ("When is the meeting?", "On Tuesday at 7 p.m.", "The meeting is on Monday at 7 p.m.", "numbers"),
+        ("How cold was it?", "It was 41.3 °C.", "It fell to \u221241.3 °C.", "numbers"),
+        ("Which legions fell?", "XVII, XVIII and XX.", "The legions XVII, XVIII and XIX fell.", "names"),
+        ("Who signed it?", "It was signed by Charles VI.", "It was signed by Charles V in May.", "names"),
+        ("How is it called?", "Like this:\n\n```python\nrun()", "It is called with `run()`.", "detritus"),
+    ],
+)
+def test_the_near_in_the_same_notation_is_refused(
+    question: str, answer: str, sentence: str, check: str
+) -> None:
+    assert check in {flaw.check for flaw in flaws(pair(question, answer, chunk(sentence)))}
+
+
+@pytest.mark.parametrize("answer", ["At 20 °C\0.", "At 20 °C\ud800.", "a" * 400, "Salt.\n\n\n\n\n\nSalt."])
+def test_what_is_no_text_is_refused_as_such(answer: str) -> None:
+    assert [flaw.check for flaw in flaws(dock("At what temperature?", answer))] == ["form"]
+
+
+@pytest.mark.parametrize("evidence", [(9,), (-3,), (0,), (1, 99)])
+@pytest.mark.parametrize("switched_on", [tuple(pairs.CHECKS), ("numbers", "names", "negation", "overclaim")])
+def test_sentences_that_are_not_there_are_no_evidence(
+    evidence: tuple[int, ...], switched_on: tuple[str, ...]
+) -> None:
+    found = [*flaws(pair("When was it dug?", "In 1893.", DOCK, evidence), switched_on)]
+    assert [flaw.check for flaw in found] == ["evidence"]
+
+
+def test_a_number_in_words_may_be_beyond_all_measure() -> None:
+    assert [*flaws(dock("How much is it?", "It is " + "hundred " * 400 + "g."))]

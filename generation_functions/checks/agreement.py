@@ -23,15 +23,27 @@ Measure = tuple[str, float]  # the kind of a unit, and a value in that kind's ow
 
 
 def _same_hour(one: Quantity, other: Quantity) -> bool:
-    """ "9:00" and "nine"."""
+    """ "9:00" or "21:00" and "nine"."""
     hour, _, minutes = one.literal.partition(":")
-    return minutes == "00" and hour.isdigit() and float(hour) in other.values
+    return minutes == "00" and hour.isdigit() and bool({float(hour), float(hour) - 12} & set(other.values))
+
+
+def _half_day_later(one: Quantity, other: Quantity) -> bool:
+    """ "9:15" and "21:15", as the first may be in the evening."""
+    hour, _, minutes = one.literal.partition(":")
+    return (
+        hour.isdigit()
+        and bool(minutes)
+        and int(hour) <= 12
+        and f"{int(hour) % 12 + 12}:{minutes}" == other.literal
+    )
 
 
 def agree(one: Quantity, other: Quantity) -> bool:
     """Whether the other states what the one does: the same value in any unit, or one within its decade or century."""
     if one.literal or other.literal:
-        return one.literal == other.literal or _same_hour(one, other) or _same_hour(other, one)
+        same = one.literal == other.literal or _half_day_later(one, other)
+        return same or _same_hour(one, other) or _same_hour(other, one)
     if one.high > 0:
         is_inside = other.high > 0 and one.low <= other.low < one.high
         return is_inside or any(one.low <= value <= one.high for value in other.values)

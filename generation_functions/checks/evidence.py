@@ -17,13 +17,14 @@ from .quantities import MONTHS
 from .wording import missing, normal, share_known, stems
 
 HARDLY = 0.18  # share of a pair's stems below which its evidence is about something else
+NO_SENTENCE = "names no sentence of its text as evidence"
 NEW = 3  # stems that its answer must have beyond the question then, none of them in the evidence
 
 
 def evidence(pair: Pair, asked: Asked) -> str | None:
     """The sentences that the pair names must exist and have something of what it says."""
-    if not pair.evidence or not set(pair.evidence) <= set(range(1, len(pair.chunk.sentences) + 1)):
-        return "names no sentence of its text as evidence"
+    if not pair.evidence:
+        return NO_SENTENCE
     if asked.text_of and not _stands(pair, asked.text_of(pair.chunk.source)):
         return "the sentences named as evidence are not in the source where they were"
     said = stems(f"{pair.question} {pair.answer}")

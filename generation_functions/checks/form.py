@@ -19,12 +19,20 @@ LONG_ENOUGH = 8  # words from which an answer is a sentence, which ends with a m
 LOOP_WORDS, LOOP_TIMES = 4, 3  # "has been there and has been there and has been there" (LOG.md 10)
 
 
+# Control characters, halves of characters, and what has no end.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]|\S{300,}|\n{5,}")
+SHOWN = 12  # characters of it in the reason
+
+
 def form(pair: Pair, asked: Asked) -> str | None:
     """Without these nothing can be said of a pair, so they have no switch."""
     if not pair.question.strip() or not pair.answer.strip():
         return "question or answer is empty"
     if normal(pair.question) == normal(pair.answer):
         return "the answer is the question"
+    for text in (pair.question, pair.answer):
+        if found := _NO_TEXT.search(text):
+            return f"has {ascii(found[0][:SHOWN])}, which is no text"
     return None
 
 
@@ -48,10 +56,13 @@ _DETRITUS = re.compile(
 )
 
 
+_CODE = re.compile(r"^```[\w+-]*\n.*?\n```[^\S\n]*$", re.MULTILINE | re.DOTALL)  # which may look as it likes
+
+
 def detritus(pair: Pair, asked: Asked) -> str | None:
     """Remains of exercises, tables, page layout or of the prompt."""
     for text in (pair.question, pair.answer):
-        if found := _DETRITUS.search(text):
+        if found := _DETRITUS.search(_CODE.sub("", text)):
             return f'has a remainder of layout: "{" ".join(found[0].split())}"'
     return None
 

@@ -15,9 +15,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 from .agreement import agree, as_shares, is_share, is_year
+from .names import ROMAN
 from .quantities import MONTHS, Quantity, quantities
 from .units import UNITS, Unit, singular
 
+WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 MOST = 40  # quantities of a text that are looked up or worked with; among more, any is the sum of two
 
 
@@ -86,8 +88,8 @@ def _has_other_unit(quantity: Quantity, there: Sequence[Quantity]) -> bool:
 
 
 def _strange_months(said: str, known: str) -> list[str]:
-    """Months have a capital, else "may" and "march" were some."""
-    months = (month.capitalize() for month in sorted(MONTHS))
+    """Months and days of the week have a capital, else "may" and "march" were some."""
+    months = (month.capitalize() for month in (*sorted(MONTHS), *WEEKDAYS))
     return [
         month
         for month in months
@@ -131,10 +133,16 @@ def _implied(known: str) -> Iterator[Quantity]:
     for statement in _STATEMENT_END.split(known):
         members = [part for part in _LIST_JOINT.split(statement) if part.strip()]
         found.update(map(float, range(2, len(members) + 1)))
+    found.update(_of_roman(numeral[0]) for numeral in ROMAN.finditer(known))
     if _NEXT.search(known):
         years = (v for quantity in quantities(known) for v in quantity.values if is_year(v))
         found.update(year + step for year in years for step in (1, -1))
     yield from (Quantity("", (value,)) for value in found)
+
+
+def _of_roman(numeral: str) -> float:
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in numeral]
+    return float(sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True)))
 
 
 _INCLUDED = re.compile(r"\b(?:included|including|himself|herself|(?<!not )counting)\b", re.IGNORECASE)

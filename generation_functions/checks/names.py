@@ -31,6 +31,9 @@ _I = re.compile(r"I(?:['\u2019]\w+)?$")
 _CODE = re.compile(
     r"(?<!\w)(?:[A-Za-z]+\d\w*|\d+[A-Za-z]+\d\w*|\w+_\w+|[a-z]+[A-Z]\w*|--?[a-z][\w-]+|\w+\(\))(?!\w)"
 )
+ROMAN = re.compile(  # to 89, and some hundreds
+    r"(?<!\w)(?=[IVXLC]{2})(?:X[LC]|L?X{0,3}|C{1,3})(?:I[VX]|V?I{0,3})(?<=\w)(?!\w)"
+)
 _RUN = re.compile(r"\b[A-Z][\w\u2019'-]*(?:\s+(?:(?:of|the|de|von|van|du|la|le|and)\s+)?[A-Z][\w\u2019'-]*)*")
 _STARTERS = frozenset(
     """the a an in on at it he she they his her its their this that these those yes no because by from to as
@@ -76,6 +79,8 @@ def _without_initials(names: Iterable[str], known: str, said: str) -> list[str]:
 
     def stands_for(name: str) -> bool:
         letters = re.sub(r"[^A-Za-z]", "", name)
+        if ROMAN.fullmatch(letters):
+            return False
         if len(letters) > 1 and letters.rstrip("s").isupper():
             return letters.rstrip("s").lower() in f"{initials} {of_names}"
         return any(name in run for run in spelled_out)

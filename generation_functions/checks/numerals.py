@@ -200,7 +200,7 @@ def _in_words(tokens: Tokens, at: int) -> Number:
 def _spelled(tokens: Tokens, at: int) -> tuple[int, float]:
     """Where a number in words ends and its value: "one hundred and five", "eighteen sixty-nine", "nineteen hundred"."""
     total, current, end, last = 0.0, 0.0, at, ""
-    while end < len(tokens.all):
+    while end < len(tokens.all) and max(total, current) < HUGE:
         word, scale = tokens.word(end), tokens.word(end).removesuffix("s")
         if _joins(tokens, end, last):
             end += 1

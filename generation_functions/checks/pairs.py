@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from ..records import Pair
 from . import Asked, Flaw, language
-from .evidence import evidence
+from .evidence import NO_SENTENCE, evidence
 from .facts import named, numbers
 from .form import detritus, flaw_of_prose, form, in_language, loops, truncation
 from .pointing import dangling, mention, structure
@@ -51,6 +51,9 @@ def flaws(pair: Pair, switched_on: Collection[str] = CHECKS, asked: Asked = NOTH
     """Every flaw of a pair, one for each check that finds one; where its form is broken, only that."""
     if reason := form(pair, asked):
         yield Flaw("form", reason)
+        return
+    if not set(pair.evidence) <= set(range(1, len(pair.chunk.sentences) + 1)):  # nothing to hold it against
+        yield Flaw("evidence", NO_SENTENCE)
         return
     is_english = not language.clearly_other(pair.chunk.text, "en")
     for name, check in CHECKS.items():

@@ -39,6 +39,7 @@ _LIST_NUMBER = re.compile(r"^[^\S\n]*\d{1,2}[.)]\s", re.MULTILINE)
 _CLOCK = re.compile(
     rf"\b((?:a )?quarter|half) (past|to) (\d{{1,2}}|{'|'.join(ONES[1:13])})\b", re.IGNORECASE | re.ASCII
 )
+_TWELVE = re.compile(r"\b(\d{1,2})(?:[:.](\d\d))?\s?([ap]\.m\.|[ap]m\b)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,15 @@ class _Found(NamedTuple):
 def quantities(text: str) -> tuple[Quantity, ...]:
     """Those that a text states, in its order."""
     text = _LIST_NUMBER.sub(lambda found: " " * len(found[0]), text)
-    tokens = tokens_of(_CLOCK.sub(_as_clock, text))
+    tokens = tokens_of(_CLOCK.sub(_as_clock, _TWELVE.sub(_of_day, text)))
     found = [*_with_units_before(tokens, _with_units_after(tokens, [*_found(tokens)]))]
     return tuple(each.quantity for each in _compound(tokens, found))
+
+
+def _of_day(found: re.Match[str]) -> str:
+    """ "9 p.m." as 21:00."""
+    hour = int(found[1]) % 12 + (12 if found[3].lower().startswith("p") else 0)
+    return f"{hour}:{found[2] or '00'}" if int(found[1]) <= 12 else found[0]
 
 
 def _as_clock(found: re.Match[str]) -> str:
@@ -271,7 +278,7 @@ def _with_units_before(tokens: Tokens, found: Sequence[_Found]) -> Iterator[_Fou
     for before, each in pairwise(found):
         is_bare = not each.quantity.units and not each.quantity.noun and len(each.quantity.values) == 1
         is_more = tokens.word(each.start - 1) == "another"  # "5 minutes, then another 45"
-        is_next = is_more or _joined(tokens, before, each, JOINTS | ROUGHLY, 3)
+        is_next = is_more or _joined(tokens, before, each, JOINTS - {","} | ROUGHLY, 3)
         if is_bare and before.quantity.units and is_next:
             each = each._replace(quantity=replace(each.quantity, units=before.quantity.units))
         yield each
