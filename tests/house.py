@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
@@ -85,6 +86,9 @@ def _run(project: Path, arguments: Sequence[str], outputs: Sequence[Path], first
         os.dup2(opened, number)
     from generation_functions.__main__ import main
 
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where the tests run in a shell's background
     if first:
         first()
     sys.exit(main(list(arguments)))
