@@ -145,7 +145,9 @@ def test_what_is_never_asked_is_refused(finished: Project, stage: str, step: str
 def test_hostile_text_stays_text(finished: Project) -> None:
     hostile = "<img src=x onerror=alert(1)> </script> \x1b[31m"
     with finished.open(lambda r: says("Accurate", hostile)) as wb:
-        wb.edit(wb.write()[0], answer=hostile)
+        wb.edit(
+            wb.write()[0], answer=hostile.replace("\x1b", "")
+        )  # a pair with that is refused before it is asked about
         trial = wb.try_prompt("check_accuracy", wb.write()[0])
         assert "<img" not in trial._repr_html_() and "</script>" not in trial._repr_html_()
         assert "\x1b" not in repr(trial)
