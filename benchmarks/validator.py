@@ -40,11 +40,6 @@ from generation_functions.steps import Material
 from generation_functions.store import Store
 
 ROOT = Path(__file__).parent.parent
-# What code can see without understanding; of the other kinds it catches what it can.
-VISIBLE = (
-    *("wrong number", "wrong date", "wrong unit", "swapped name", "invented name", "other chunk"),
-    *("mention of the text", "truncated"),
-)
 RIGHT_FOR_EACH = 12  # right pairs for each pair of a kind
 VOTES = (1, 3, 5)
 
@@ -94,7 +89,7 @@ def print_kinds(kinds: Sequence[str], columns: dict[str, Sequence[bool]]) -> Non
         (kind, kind.__eq__) for kind in dict.fromkeys(filter(None, kinds))
     ]
     rows += [
-        ("all that code can see", VISIBLE.__contains__),
+        ("all that code can see", labelled.VISIBLE.__contains__),
         ("all planted", bool),
         ("right, refused", "".__eq__),
     ]

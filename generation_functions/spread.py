@@ -21,11 +21,9 @@ def spread(members: Sequence[Any], most: int = MOST) -> Iterator[tuple[int, Any]
 
 def places(count: int, most: int = MOST) -> Iterator[int]:
     """All places of so many members; of more than `most`, about so many, in blocks as they are read from the disk."""
-    blocks = range(-(-count // BLOCK))
-    if count > most:
-        wanted = max(1, most // BLOCK)
-        blocks = [n * len(blocks) // wanted for n in range(wanted)]  # type: ignore[assignment]
-    for block in blocks:
+    blocks = -(-count // BLOCK)
+    wanted = max(1, most // BLOCK) if count > most else blocks
+    for block in (n * blocks // wanted for n in range(wanted)):
         yield from range(block * BLOCK, min((block + 1) * BLOCK, count))
 
 

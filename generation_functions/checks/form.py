@@ -56,13 +56,15 @@ _DETRITUS = re.compile(
 )
 
 
-_CODE = re.compile(r"^```[\w+-]*\n.*?\n```[^\S\n]*$", re.MULTILINE | re.DOTALL)  # which may look as it likes
+_FENCED = re.compile(
+    r"^```[\w+-]*\n.*?\n```[^\S\n]*$", re.MULTILINE | re.DOTALL
+)  # which may look as it likes
 
 
 def detritus(pair: Pair, asked: Asked) -> str | None:
     """Remains of exercises, tables, page layout or of the prompt."""
     for text in (pair.question, pair.answer):
-        if found := _DETRITUS.search(_CODE.sub("", text)):
+        if found := _DETRITUS.search(_FENCED.sub("", text)):
             return f'has a remainder of layout: "{" ".join(found[0].split())}"'
     return None
 
